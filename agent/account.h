@@ -1,0 +1,40 @@
+/*
+ * SPDX-License-Identifier: BSD-2-Clause
+ *
+ * account.h -- books each block to its stack, and takes it off again.
+ *
+ * Order       a record is made after the real malloc and taken away before
+ *             the real free: nobody else can own the address in between.
+ *             A realloc keeps the old record until the new one stands.
+ * usable      one allocation in 16, and the first 8 of each stack, are asked
+ *             for their usable size; their ratio estimates the rest.
+ * Keeps errno.  Needs the guard.
+ */
+#ifndef HK_AGENT_ACCOUNT_H
+#define HK_AGENT_ACCOUNT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+void account_alloc(void *p, size_t bytes, uintptr_t caller);
+void account_free(void *p);
+
+/* Around a realloc of p: before returns what must be given to after (0: p was
+   not known).  q is the result, NULL if it failed. */
+uint64_t account_move_before(void *p);
+void account_move_after(void *p, uint64_t cell, void *q, size_t bytes,
+                        uintptr_t caller);
+/* realloc(p, 0) that freed p. */
+void account_move_freed(void *p, uint64_t cell);
+
+/* Stack of the live block that starts at p, or 0.  adopt: its free is to be
+   told to the companion. */
+uint32_t account_stack_of(const void *p, int adopt);
+void account_disown(const void *p);
+/* The id of this thread's stack now. */
+uint32_t account_stack_here(uintptr_t caller);
+
+/* Set by the publisher at each publication: the epoch of new cells. */
+extern uint32_t account_epoch;
+
+#endif

@@ -1,0 +1,104 @@
+/*
+ * SPDX-License-Identifier: BSD-2-Clause
+ *
+ * host.c -- what the companion needs, given by the agent.
+ *
+ * Called by   the files of lib/, inside the agent.
+ * Threads     any.
+ * Memory      meta.c.
+ */
+#include "lib/host.h"
+
+#include <errno.h>
+
+#include "agent/account.h"
+#include "agent/counters.h"
+#include "agent/meta.h"
+#include "agent/os.h"
+#include "agent/publish.h"
+#include "agent/recfile.h"
+#include "agent/say.h"
+#include "agent/thread.h"
+
+#define MARK_WAIT_NS 200000000u
+
+void *
+host_map(size_t bytes)
+{
+    void *p = meta_commit(bytes) ? meta_reserve(bytes) : NULL;
+
+    if (!p)
+        count_add(HKC_object_table_full, 1);
+    return p;
+}
+
+int
+host_is_agent(void)
+{
+    return boot_is_recording();
+}
+
+uint32_t
+host_stack(void)
+{
+    uint32_t id = 0;
+    int saved_errno = errno;
+
+    if (guard_enter()) {
+        id = account_stack_here((uintptr_t)__builtin_return_address(0));
+        guard_leave();
+    }
+    errno = saved_errno;
+    return id;
+}
+
+uint32_t
+host_block_adopt(void *ptr)
+{
+    return boot_is_recording() ? account_stack_of(ptr, 1) : 0;
+}
+
+void
+host_block_forget(void *ptr)
+{
+    if (boot_is_recording())
+        account_disown(ptr);
+}
+
+uint32_t
+host_now_ms(void)
+{
+    return (uint32_t)((os_now_coarse_ns() - boot_first_ns) / 1000000);
+}
+
+void
+host_mark(const char *name)
+{
+    int saved_errno = errno;
+
+    if (guard_enter()) {
+        if (!publish_snapshot(name ? HKR_SNAP_MARK : HKR_SNAP_MANUAL, name,
+                              MARK_WAIT_NS))
+            count_add(HKC_marks_lost, 1);
+        guard_leave();
+    }
+    errno = saved_errno;
+}
+
+void
+host_complain(const char *sentence)
+{
+    say("%s", sentence);
+}
+
+int
+host_enter(void)
+{
+    return guard_enter();
+}
+
+void
+host_leave(void)
+{
+    guard_leave();
+}

@@ -1,0 +1,274 @@
+/*
+ * SPDX-License-Identifier: BSD-2-Clause
+ *
+ * interpose.c -- the allocator's names, and nothing else: guard, call the next
+ * one, hand over.
+ *
+ * Called by   the program, its libraries and the loader.
+ * Threads     any, at any time, in signal handlers too.
+ * Fails       as the next allocator does; what the agent cannot record is
+ *             passed through.
+ */
+#include <errno.h>
+#include <malloc.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/account.h"
+#include "agent/counters.h"
+#include "agent/interpose.h"
+#include "agent/real.h"
+#include "agent/thread.h"
+
+#define unlikely(x) __builtin_expect(!!(x), 0)
+#define CALLER() ((uintptr_t)__builtin_return_address(0))
+
+/* Allocators that place blocks 16 bytes apart have a class of 8 as well. */
+#define SMALLEST 16u
+static size_t smallest;
+
+void
+interpose_start(void)
+{
+    smallest = real_granule_shift() < 5 ? SMALLEST : 0;
+}
+
+static inline size_t
+at_least(size_t bytes)
+{
+    return bytes < smallest ? smallest : bytes;
+}
+
+static inline void
+recorded(void *p, size_t bytes, uintptr_t caller)
+{
+    if (__builtin_expect(p != NULL, 1))
+        account_alloc(p, bytes, caller);
+    interpose_done();
+}
+
+static __attribute__((noinline, cold)) void *
+malloc_slow(size_t bytes)
+{
+    return real_resolve() ? real.malloc(at_least(bytes))
+                          : arena_alloc(bytes, 0);
+}
+
+HK_EXPORT void *
+malloc(size_t bytes)
+{
+    void *p;
+
+    if (unlikely(!guard_enter()))
+        return malloc_slow(bytes);
+    p = real.malloc(at_least(bytes));
+    recorded(p, bytes, CALLER());
+    return p;
+}
+
+static __attribute__((noinline, cold)) void *
+calloc_slow(size_t count, size_t size)
+{
+    size_t bytes;
+
+    if (real_resolve())
+        return real.calloc(count, size);
+    if (__builtin_mul_overflow(count, size, &bytes)) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    return arena_alloc(bytes, 0);
+}
+
+HK_EXPORT void *
+calloc(size_t count, size_t size)
+{
+    void *p;
+
+    if (unlikely(!guard_enter()))
+        return calloc_slow(count, size);
+    if (unlikely(smallest && count * size < smallest && count < smallest &&
+                 size < smallest))
+        p = real.calloc(1, smallest);
+    else
+        p = real.calloc(count, size);
+    recorded(p, count * size, CALLER());
+    return p;
+}
+
+static __attribute__((noinline, cold)) void
+free_slow(void *p)
+{
+    if (!arena_owns(p) && real_resolve())
+        real.free(p);
+}
+
+HK_EXPORT void
+free(void *p)
+{
+    if (unlikely(!p))
+        return;
+    if (unlikely(arena_owns(p) || !guard_enter())) {
+        free_slow(p);
+        return;
+    }
+    account_free(p);
+    real.free(p);
+    interpose_done();
+}
+
+/* Out of the arena, into the real allocator. */
+static void *
+arena_realloc(void *p, size_t bytes)
+{
+    size_t old = arena_size(p);
+    void *q = malloc(bytes);
+
+    if (q)
+        memcpy(q, p, old < bytes ? old : bytes);
+    return q;
+}
+
+static __attribute__((noinline, cold)) void *
+realloc_slow(void *p, size_t bytes)
+{
+    if (p && arena_owns(p))
+        return arena_realloc(p, bytes);
+    if (real_resolve())
+        return real.realloc(p, at_least(bytes));
+    return arena_alloc(bytes, 0);
+}
+
+/* realloc(p, 0) that returns NULL has freed p; other NULLs left it alone. */
+static inline void *
+move(void *p, size_t bytes, uintptr_t caller)
+{
+    uint64_t cell = account_move_before(p);
+    void *q = real.realloc(p, bytes ? at_least(bytes) : 0);
+
+    if (!q && !bytes)
+        account_move_freed(p, cell);
+    else
+        account_move_after(p, cell, q, bytes, caller);
+    return q;
+}
+
+HK_EXPORT void *
+realloc(void *p, size_t bytes)
+{
+    void *q;
+
+    if (unlikely((p && arena_owns(p)) || !guard_enter()))
+        return realloc_slow(p, bytes);
+    if (p) {
+        q = move(p, bytes, CALLER());
+        interpose_done();
+        return q;
+    }
+    q = real.realloc(NULL, at_least(bytes));
+    recorded(q, bytes, CALLER());
+    return q;
+}
+
+HK_EXPORT void *
+reallocarray(void *p, size_t count, size_t size)
+{
+    size_t bytes;
+
+    if (__builtin_mul_overflow(count, size, &bytes)) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    return realloc(p, bytes);
+}
+
+HK_EXPORT void cfree(void *p);
+HK_EXPORT void
+cfree(void *p)
+{
+    free(p);
+}
+
+HK_EXPORT void free_sized(void *p, size_t bytes);
+HK_EXPORT void
+free_sized(void *p, size_t bytes)
+{
+    (void)bytes;
+    free(p);
+}
+
+HK_EXPORT void free_aligned_sized(void *p, size_t alignment, size_t bytes);
+HK_EXPORT void
+free_aligned_sized(void *p, size_t alignment, size_t bytes)
+{
+    (void)alignment;
+    (void)bytes;
+    free(p);
+}
+
+static int
+is_power_of_two(size_t n)
+{
+    return n && (n & (n - 1)) == 0;
+}
+
+static int
+early_posix_memalign(void **out, size_t alignment, size_t bytes)
+{
+    int saved_errno = errno;
+    void *p;
+
+    if (real_resolve())
+        return real.posix_memalign(out, alignment, at_least(bytes));
+    if (!is_power_of_two(alignment) || alignment % sizeof(void *))
+        return EINVAL;
+    p = arena_alloc(bytes, alignment);
+    errno = saved_errno;
+    if (!p)
+        return ENOMEM;
+    *out = p;
+    return 0;
+}
+
+HK_EXPORT int
+posix_memalign(void **out, size_t alignment, size_t bytes)
+{
+    int err;
+
+    if (unlikely(!guard_enter()))
+        return early_posix_memalign(out, alignment, bytes);
+    err = real.posix_memalign(out, alignment, at_least(bytes));
+    recorded(err ? NULL : *out, bytes, CALLER());
+    return err;
+}
+
+/* The aligned_alloc family: one shape, five names. */
+#define ALIGNED(name, parameters, arguments, early, want)        \
+    HK_EXPORT void *name parameters                              \
+    {                                                            \
+        void *p;                                                 \
+                                                                 \
+        if (unlikely(!guard_enter()))                            \
+            return real_resolve() ? real.name arguments : early; \
+        p = real.name arguments;                                 \
+        recorded(p, want, CALLER());                             \
+        return p;                                                \
+    }
+ALIGNED(aligned_alloc, (size_t alignment, size_t bytes),
+        (alignment, at_least(bytes)), arena_alloc(bytes, alignment), bytes)
+ALIGNED(memalign, (size_t alignment, size_t bytes),
+        (alignment, at_least(bytes)), arena_alloc(bytes, alignment), bytes)
+ALIGNED(valloc, (size_t bytes), (at_least(bytes)), arena_alloc(bytes, 4096),
+        bytes)
+ALIGNED(pvalloc, (size_t bytes), (at_least(bytes)), arena_alloc(bytes, 4096),
+        bytes)
+
+HK_EXPORT size_t
+malloc_usable_size(void *p)
+{
+    if (unlikely(!p))
+        return 0;
+    if (unlikely(arena_owns(p)))
+        return arena_size(p);
+    return real_resolve() ? real.usable_size(p) : 0;
+}

@@ -1,0 +1,22 @@
+/*
+ * SPDX-License-Identifier: BSD-2-Clause
+ *
+ * life.h -- the turns in the life of a process: fork, exec, the ends, and
+ * when the agent's thread starts.
+ */
+#ifndef HK_AGENT_LIFE_H
+#define HK_AGENT_LIFE_H
+
+#include <stdint.h>
+
+void life_start(void);  /* from boot.c */
+void life_tick(void);   /* every THREAD_TICK events of a thread, guarded */
+void life_end(uint32_t state, uint32_t signal); /* HKR_STATE_* */
+/* The program is about to wait, or has become multi-threaded: a good moment
+   to start the agent's thread. */
+void life_note_wait(void);
+/* Is this the process that the recording is of?  (Not so in a vfork child,
+   or after a fork that went past libc.) */
+int life_is_ours(void);
+
+#endif

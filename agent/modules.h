@@ -1,0 +1,38 @@
+/*
+ * SPDX-License-Identifier: BSD-2-Clause
+ *
+ * modules.h -- the loaded objects, with every generation of them.
+ *
+ * modules_refresh() asks the loader (dl_iterate_phdr), so it is never called
+ * with a lock of the agent held that a hook may want, but lock_modules.
+ * Records are never removed: an unloaded object keeps its id.
+ */
+#ifndef HK_AGENT_MODULES_H
+#define HK_AGENT_MODULES_H
+
+#include <stdint.h>
+
+struct module {
+    uint64_t start, end, bias;
+    uint64_t loaded_ns, unloaded_ns;
+    uint32_t path; /* id in strings.h */
+    uint32_t flags;
+    uint32_t build_id_bytes;
+    uint8_t build_id[36];
+};
+
+/* Looks for new and vanished objects. */
+void modules_refresh(void);
+/* Id of the object at pc, 0 if unknown; lock-free. */
+uint32_t modules_find(uintptr_t pc);
+uint32_t modules_count(void); /* ids 1 .. count are published */
+const struct module *modules_get(uint32_t id);
+/* Is pc in the agent itself? */
+int modules_is_agent(uintptr_t pc);
+/* The program called dlclose: something may be gone. */
+void modules_note_dlclose(void);
+/* Has an object appeared where another one was?  (Unwinders that cache by
+   address are wrong then.) */
+int modules_reused_addresses(void);
+
+#endif

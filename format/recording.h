@@ -1,0 +1,343 @@
+/*
+ * SPDX-License-Identifier: BSD-2-Clause
+ *
+ * recording.h -- the file that the agent writes and the reporter reads.
+ *
+ * This is the only thing that agent/ and reporter/ share.  It depends on
+ * <stdint.h> alone.  A second reader can be written from this comment.
+ *
+ *
+ * WHAT THE FILE IS
+ *
+ * One file for each process image.  The agent maps it MAP_SHARED, so whatever
+ * was published is in the page cache and outlives any death of the process.
+ * All integers are little-endian; byte_order tells a reader that they are not.
+ * Offsets and sizes are in bytes.
+ *
+ *      offset 0          4096                8192
+ *      +-----------------+-------------------+---------+---------+---------+--
+ *      | header          | control page      | chunk 0 | chunk 1 | chunk 2 |
+ *      | struct          | struct            |  16 KiB |  16 KiB |  16 KiB |
+ *      | hkr_header      | hkr_control       |         |         |         |
+ *      +-----------------+-------------------+---------+---------+---------+--
+ *
+ * A chunk is a 64-byte struct hkr_chunk and then its payload.  Every chunk is
+ * hkr_header.chunk_bytes long, so a reader that does not know a type skips
+ * it.  hkr_header.chunk_count chunks exist; the file may be longer (space that
+ * was reserved before it was needed), never shorter.
+ *
+ *
+ * TABLES
+ *
+ * A table is a list of records of one size, spread over all chunks of its
+ * type.  A chunk of a table holds records first .. first + count - 1, each
+ * record_bytes long.  Record 0 of every table is unused: id 0 means "none".
+ * A reader uses min(record_bytes, what it knows) bytes of a record: records
+ * grow at their end only.  Chunks of one table appear in ascending `first`.
+ *
+ *      type  record               what
+ *      PROC  bytes                process facts: name NUL value NUL ...
+ *      STRS  bytes                strings, NUL-terminated; an id of a string
+ *                                 is its offset in this table
+ *      MODL  struct hkr_module    loaded objects
+ *      NODE  struct hkr_node      the trie of call stacks
+ *      STAK  struct hkr_stack     counters of each stack, updated in place
+ *      TYPE  struct hkr_type      counters of each type, updated in place
+ *      SCAN  struct hkr_scan      one record a scan
+ *      FREE  nothing              a chunk that may be used again
+ *
+ * Names in PROC: "command" (one for each argument, in order), "exe", "pid",
+ * "ppid", "host", "boot_id", "cwd", "allocator", "options",
+ * "agent_version", "unwinder", "exe_build_id".  Unknown names are ignored.
+ *
+ *
+ * STREAMS
+ *
+ * A stream is a sequence of bytes over all chunks of its type whose gen equals
+ * the generation in the stream's word in the header.  Chunk `first` is the
+ * offset of its payload in the stream, count the bytes in use.  The word is
+ * (generation << 40 | published bytes), so one atomic store replaces the whole
+ * content: the agent writes a compacted copy under the next generation and
+ * then stores the word; the chunks of the old generation become FREE after.
+ *
+ *      type  word            frames
+ *      TIME  timeline_word   struct hkr_snapshot, oldest first
+ *      FIND  findings_word   struct hkr_group, the cycles known after the
+ *                            last scan
+ *
+ * Frames are 8-byte aligned in their stream, and start with their own length.
+ *
+ *
+ * STACKS
+ *
+ * A stack names a whole call stack: node is the innermost frame, its parents
+ * lead outwards, and the outermost frame has parent 0.
+ *
+ *      main+0x52 <- run+0x10 <- parse+0x33 <- strdup+0x19 (called malloc)
+ *      node 1       node 2      node 3        node 4; stack 1 = {node 4}
+ *
+ * pc is the return address as found on the stack: subtract 1 to look up its
+ * line.  module names the object that was mapped there when the node was
+ * made, so a dlclose and a dlopen at the same address stay apart; pc -
+ * module.bias is the address in the ELF file.  A node's parent always has a
+ * smaller id.
+ *
+ * live blocks = allocations - frees, live bytes = allocated_bytes -
+ * freed_bytes.  The counters of a stack are published one after another, so
+ * while the agent is writing (publish_seq odd), or after a death in the middle
+ * of that, frees may be newer than allocations: a negative difference is 0.
+ *
+ *
+ * THE TIMELINE
+ *
+ * A snapshot holds totals at a moment, and what changed for each stack and
+ * type since the snapshot before it.  Adding up all snapshots to k gives every
+ * stack's counters at k.  After the struct follow, as unsigned LEB128 numbers
+ * (7 bits a byte, low first, top bit = more):
+ *
+ *      stack_count times   id - id of the entry before (ascending; first: id)
+ *                          allocations, frees, allocated_bytes, freed_bytes
+ *      type_count times    id - id of the entry before
+ *                          created, destroyed
+ *
+ * then zero bytes up to a multiple of 8.  Example: stack 5 allocated 3 blocks
+ * of 100 bytes together and freed none: 05 03 00 64 00; stack 7 freed one
+ * block of 300 bytes: 02 00 01 00 ac 02.
+ *
+ * Where the recording is full, two neighbours are merged: their changes are
+ * added, the totals of the later one stay, `merged` counts the intervals.
+ * A snapshot with a name (HKR_SNAP_MARK) is never merged into a later one.
+ *
+ *
+ * PUBLISH ORDER
+ *
+ * 1. publish_seq becomes odd.  2. Records and frames are written.  3. count of
+ * their chunks, chunk_count, then the stream words (release).  4. The numbers
+ * in the header.  5. publish_seq becomes even, published_ns is set.  A live
+ * reader copies the file and tries again if publish_seq was odd or changed.
+ *
+ *
+ * CONTROL
+ *
+ * heapknot ctl takes an flock on the file, writes command and argument into
+ * struct hkr_control, adds 1 to request (release), wakes the futex on request
+ * (not private: both processes map the file), and waits on the futex answer
+ * until it equals request.  status is then 0 or an errno, text says more.
+ */
+#ifndef HK_FORMAT_RECORDING_H
+#define HK_FORMAT_RECORDING_H
+
+#include <stdint.h>
+
+#define HKR_MAGIC "HEAPKNOT" /* 8 bytes, no NUL */
+#define HKR_BYTE_ORDER 0x01020304u
+#define HKR_VERSION_MAJOR 1u /* a reader refuses a larger one */
+#define HKR_VERSION_MINOR 0u /* a reader accepts a larger one */
+
+#define HKR_HEADER_BYTES 4096u
+#define HKR_CONTROL_OFFSET 4096u
+#define HKR_CONTROL_BYTES 4096u
+#define HKR_CHUNKS_OFFSET 8192u
+#define HKR_CHUNK_BYTES 16384u
+
+#define HKR_COUNTER_MAX 128
+#define HKR_REASON_BYTES 256
+
+/* How far the life of the process had come when it was last published. */
+enum hkr_state {
+    HKR_STATE_LIVE = 1,    /* running, or killed */
+    HKR_STATE_EXITED = 2,  /* exit, _exit, quick_exit, main returned */
+    HKR_STATE_EXEC = 3,    /* replaced by another program */
+    HKR_STATE_ABORTED = 4, /* abort() */
+    HKR_STATE_CRASHED = 5, /* a fatal signal, seen with on_crash=1 */
+    HKR_STATE_RETIRED = 6  /* the agent gave up: see reason */
+};
+
+/* At offset 0.  Times are nanoseconds since start (CLOCK_MONOTONIC). */
+struct hkr_header {
+    char magic[8];
+    uint32_t byte_order;
+    uint16_t version_major, version_minor;
+    uint32_t header_bytes, control_offset, control_bytes, chunk_bytes;
+    uint64_t chunks_offset;
+    uint32_t chunk_count; /* chunks in use or FREE */
+    uint32_t state;       /* enum hkr_state */
+    uint64_t publish_seq; /* odd while the agent is writing */
+    uint64_t start_realtime_ns;  /* CLOCK_REALTIME of process start */
+    uint64_t start_monotonic_ns; /* CLOCK_MONOTONIC of the same moment */
+    uint64_t published_ns;       /* of the last complete publication */
+    uint64_t publish_interval_ns; /* what a SIGKILL may have lost */
+    uint64_t timeline_word, findings_word;
+    uint32_t pid, exit_signal;
+    uint32_t counter_count; /* entries of counters[] in use */
+    uint32_t mark_count;
+    uint64_t counters[HKR_COUNTER_MAX]; /* in the order of tbl/counters.h */
+    char reason[HKR_REASON_BYTES];      /* why it retired, or what it lost */
+};
+
+enum hkr_command {
+    HKR_CMD_NONE,
+    HKR_CMD_STATUS,
+    HKR_CMD_PUBLISH,
+    HKR_CMD_SNAPSHOT,
+    HKR_CMD_MARK,
+    HKR_CMD_SCAN
+};
+
+/* At control_offset. */
+struct hkr_control {
+    uint32_t request; /* futex: ctl adds 1 */
+    uint32_t answer;  /* futex: the agent sets it to request */
+    uint32_t command; /* enum hkr_command */
+    uint32_t status;  /* 0 or an errno value */
+    uint32_t listening; /* 1 while the agent's thread is there */
+    uint32_t pad[3];
+    char argument[512]; /* NUL-terminated */
+    char text[1024];    /* NUL-terminated, one line */
+};
+
+#define HKR_TYPE(a, b, c, d)                                           \
+    ((uint32_t)(a) | (uint32_t)(b) << 8 | (uint32_t)(c) << 16 |        \
+     (uint32_t)(d) << 24)
+enum hkr_chunk_type {
+    HKR_PROC = HKR_TYPE('P', 'R', 'O', 'C'),
+    HKR_STRS = HKR_TYPE('S', 'T', 'R', 'S'),
+    HKR_MODL = HKR_TYPE('M', 'O', 'D', 'L'),
+    HKR_NODE = HKR_TYPE('N', 'O', 'D', 'E'),
+    HKR_STAK = HKR_TYPE('S', 'T', 'A', 'K'),
+    HKR_TYPES = HKR_TYPE('T', 'Y', 'P', 'E'),
+    HKR_SCAN = HKR_TYPE('S', 'C', 'A', 'N'),
+    HKR_TIME = HKR_TYPE('T', 'I', 'M', 'E'),
+    HKR_FIND = HKR_TYPE('F', 'I', 'N', 'D'),
+    HKR_FREE = HKR_TYPE('F', 'R', 'E', 'E')
+};
+
+struct hkr_chunk { /* 64 bytes */
+    uint32_t type;
+    uint32_t record_bytes; /* 1 for PROC, STRS and streams */
+    uint64_t first;        /* id of the first record, or offset in stream */
+    uint32_t count;        /* records (bytes) published */
+    uint32_t pad;
+    uint64_t gen; /* streams: generation; tables: 0 */
+    uint64_t reserved[4];
+};
+
+enum { HKR_MODULE_EXE = 1, HKR_MODULE_AGENT = 2, HKR_MODULE_VDSO = 4 };
+struct hkr_module {
+    uint64_t start, end; /* lowest and one past the highest address */
+    uint64_t bias;       /* address in memory - address in the ELF file */
+    uint64_t loaded_ns, unloaded_ns; /* unloaded_ns 0: still there */
+    uint32_t path;                   /* string */
+    uint32_t flags;
+    uint32_t build_id_bytes;
+    uint8_t build_id[36];
+};
+
+struct hkr_node {
+    uint64_t pc;
+    uint32_t parent; /* node, smaller than this one's id; 0: outermost */
+    uint32_t module; /* 0: unknown */
+};
+
+enum { HKR_STACK_TRUNCATED = 1 };
+struct hkr_stack {
+    uint32_t node;
+    uint32_t flags;
+    uint64_t allocations, frees;           /* blocks, ever */
+    uint64_t allocated_bytes, freed_bytes; /* as requested, ever */
+    uint64_t first_ns;                     /* when first seen */
+};
+
+enum { HKR_TYPE_LEAF = 1, HKR_TYPE_FOREIGN = 2 };
+struct hkr_type {
+    uint32_t name; /* string */
+    uint32_t flags;
+    uint64_t size_bytes;
+    uint64_t created, destroyed; /* objects, ever */
+    uint64_t tracked;            /* registered now */
+};
+
+enum {
+    HKR_SNAP_MARK = 1,   /* has a name, made by hk_mark or ctl mark */
+    HKR_SNAP_MANUAL = 2, /* asked for by hk_snapshot or ctl snapshot */
+    HKR_SNAP_FINAL = 4   /* at the end of the process */
+};
+struct hkr_snapshot {
+    uint32_t bytes; /* of the whole frame, a multiple of 8 */
+    uint32_t flags;
+    uint64_t time_ns;
+    uint32_t name; /* string, 0: none */
+    uint32_t merged; /* intervals in this snapshot, 1 or more */
+    uint32_t stack_count, type_count;
+    uint64_t live_bytes, live_blocks, allocations, frees;
+    uint64_t allocated_bytes;
+    uint64_t usable_bytes; /* estimate: as the allocator counts them */
+    uint64_t rss_bytes;    /* of the process, 0: unknown */
+    uint64_t heap_bytes;   /* what the allocator has from the kernel, or 0 */
+    uint64_t agent_bytes;  /* resident memory of the agent itself */
+};
+
+enum { HKR_SCAN_EXACT = 1 };
+enum hkr_scan_status {
+    HKR_SCAN_DONE,
+    HKR_SCAN_DENIED,  /* clone refused */
+    HKR_SCAN_HUNG,    /* the watchdog killed the child */
+    HKR_SCAN_CRASHED, /* the child died */
+    HKR_SCAN_NO_MEMORY,
+    HKR_SCAN_TRUNCATED /* more findings than fit; those kept are right */
+};
+struct hkr_scan {
+    uint32_t kind, status;
+    uint32_t generation, pad;
+    uint64_t time_ns;
+    uint64_t objects, edges, unreachable;
+    uint64_t child_ns, pause_ns, predicted_pause_ns;
+    uint64_t suspects, confirmed; /* cycles: new or unproven, and proven */
+    uint64_t resurrected; /* earlier suspects found reachable or changed */
+    uint64_t unknown_edges; /* to pointers that are not registered */
+    uint64_t skipped_objects; /* faulted, or died during the snapshot */
+    uint64_t excess_edges;  /* objects with more edges than references */
+    uint32_t culprit;       /* string: the type whose traverse failed, or 0 */
+    uint32_t pad2;
+};
+
+enum { HKR_GROUP_SUSPECT = 1, HKR_GROUP_CONFIRMED = 2 };
+/*
+ * A group of cycles of one shape.  After the struct follow member_count
+ * hkr_member, edge_count hkr_edge, created_count and then released_count
+ * hkr_site.  The shape is that of a strongly connected component: its types
+ * and the labels of the edges inside it.  fingerprint is a hash of type names
+ * and labels, the same in every run.
+ */
+struct hkr_group {
+    uint32_t bytes; /* of the whole frame, a multiple of 8 */
+    uint32_t state;
+    uint64_t fingerprint;
+    uint64_t instances;      /* confirmed and suspect */
+    uint64_t confirmed;      /* of those, confirmed */
+    uint64_t instance_bytes; /* of one instance */
+    uint64_t held_objects, held_bytes; /* hanging off all instances */
+    uint64_t first_seen_ns, confirmed_ns;
+    uint32_t first_scan, last_scan; /* ids in SCAN */
+    uint32_t member_count; /* shown, of one instance */
+    uint32_t edge_count;   /* shown */
+    uint32_t created_count, released_count;
+    uint64_t objects; /* of one instance; more than member_count if cut */
+};
+struct hkr_member {
+    uint64_t refcount, known; /* known: references found as edges */
+    uint64_t bytes, address;  /* of one example */
+    uint32_t type, pad;
+};
+struct hkr_edge {
+    uint32_t from, to; /* index of a member */
+    uint32_t label;    /* string */
+    int32_t index;     /* in an array, or -1 */
+};
+struct hkr_site {
+    uint64_t count; /* objects of all instances */
+    uint32_t stack; /* 0: unknown */
+    uint32_t type;
+};
+
+#endif

@@ -1,0 +1,28 @@
+/*
+ * SPDX-License-Identifier: BSD-2-Clause
+ *
+ * fields.h -- what a table of fields says about the bytes of an object.
+ */
+#ifndef HK_LIB_FIELDS_H
+#define HK_LIB_FIELDS_H
+
+#include <stddef.h>
+
+#include "heapknot.h"
+
+/* Called with the place of each strong reference, also of NULL ones.  A result
+   other than 0 ends the walk. */
+typedef int (*fields_fn)(void **place, const char *label, ptrdiff_t index,
+                         void *arg);
+
+/* base: the struct that the table describes; fields may be NULL. */
+int fields_walk(const hk_field *fields, void *base, fields_fn fn, void *arg);
+
+/* Does the table make sense for a struct of this size?  0, or -1 with an
+   error_set() that names the type. */
+int fields_check(const hk_field *fields, size_t size, const char *type_name);
+
+/* Do both say the same? */
+int fields_equal(const hk_field *a, const hk_field *b);
+
+#endif

@@ -1,0 +1,48 @@
+/*
+ * SPDX-License-Identifier: BSD-2-Clause
+ *
+ * host.h -- what the companion needs from the place where it lives.
+ *
+ * The sources in lib/ are built twice: into libheapknot.so.0 with
+ * lib/host_alone.c, and into the agent with agent/host.c.  Nothing else
+ * differs.
+ */
+#ifndef HK_LIB_HOST_H
+#define HK_LIB_HOST_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Zeroed memory for metadata, kept for ever; NULL if there is no more (the
+   host counts that).  Never the program's allocator. */
+void *host_map(size_t bytes);
+
+/* Is this the agent? */
+int host_is_agent(void);
+
+/* Id of the caller's call stack (struct hkr_stack), without frames of this
+   library; 0 where no stacks are taken.  Keeps errno. */
+uint32_t host_stack(void);
+
+/* Stack of the malloc that made the block at ptr, and from now on a free() of
+   it calls registry_forget_freed(); 0 if unknown. */
+uint32_t host_block_adopt(void *ptr);
+/* The reverse: a free of ptr is nothing special any more. */
+void host_block_forget(void *ptr);
+
+/* Milliseconds since the process started, coarse. */
+uint32_t host_now_ms(void);
+
+/* hk_mark and hk_snapshot; name is NULL for the latter. */
+void host_mark(const char *name);
+
+/* One line on stderr, capped in number, for an error of the program. */
+void host_complain(const char *sentence);
+
+/* A call into the companion begins or ends: between them allocations of this
+   thread are not the program's.  host_enter returns 0 if it was inside
+   already (then do not call host_leave). */
+int host_enter(void);
+void host_leave(void);
+
+#endif

@@ -1,0 +1,170 @@
+/*
+ * SPDX-License-Identifier: BSD-2-Clause
+ *
+ * help.c -- the help pages, expanded from the tables.
+ */
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include "reporter/help.h"
+
+#include <elfutils/libdwfl.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "format/recording.h"
+#include "heapknot.h"
+#include "reporter/cli.h"
+
+struct page {
+    const char *name, *arguments, *help;
+};
+
+static const struct page pages[] = {
+#define HK_COMMAND(name, arguments, help) { #name, arguments, help },
+#include "tbl/commands.h"
+#undef HK_COMMAND
+};
+
+#define PAGE_COUNT (sizeof pages / sizeof *pages)
+
+static const char examples[] =
+    "  heapknot run -o app.hk -- ./app     record a program from its start\n"
+    "  heapknot report app.hk              leak, cache or fragmentation? where?\n"
+    "  heapknot cycles 1234                unreachable cycles of a running process\n";
+
+static const char files[] =
+    "  heapknot.PROGRAM.PID.hk    the recording, if no other name was given;\n"
+    "                             it is complete after any death of the process\n"
+    "  HEAPKNOT_OPTIONS           options of the agent: key=value:key=value\n"
+    "  HEAPKNOT_AGENT             the agent's library, if it is elsewhere\n";
+
+void
+help_print_all(void)
+{
+    puts("heapknot finds memory leaks and unreachable reference cycles in "
+         "running programs.\n\nExamples:");
+    fputs(examples, stdout);
+    puts("\nUsage: heapknot COMMAND [ARGUMENT ...]\n\nCommands:");
+    for (size_t i = 0; i < PAGE_COUNT; i++)
+        printf("  %-8s %s\n", pages[i].name, pages[i].help);
+    puts("  help     explain a command: heapknot help COMMAND, or COMMAND "
+         "--help\n\nExit status:");
+#define HK_EXIT(name, value, meaning) printf("  %d  %s\n", value, meaning);
+#include "tbl/exit_codes.h"
+#undef HK_EXIT
+    puts("  run passes on the status of its command.\n\nFiles and "
+         "environment:");
+    fputs(files, stdout);
+    puts("\nOptions: --help, --version.  Manual: man heapknot.");
+}
+
+void
+help_print_version(void)
+{
+    printf("heapknot %s\n", HK_VERSION);
+    printf("recording format %u.%u\n", HKR_VERSION_MAJOR, HKR_VERSION_MINOR);
+    printf("symbols: elfutils %s\n", dwfl_version(NULL));
+#ifdef PKGLIBDIR
+    printf("agent installed in: %s\n", PKGLIBDIR);
+#endif
+    printf("compiler: %s\n", __VERSION__);
+}
+
+static void
+print_run_option(const char *name, const char *value, const char *help)
+{
+    char option[64];
+    int n = snprintf(option, sizeof option, "--%s=%s", name, value);
+
+    for (int i = 0; i < n && option[i] != '='; i++) {
+        if (option[i] == '_')
+            option[i] = '-';
+    }
+    printf("  %-28s %s\n", option, help);
+}
+
+static void
+print_run_details(void)
+{
+    puts("\nThe command replaces heapknot: its status, signals and terminal "
+         "are its own.\nNames that are not found end with 127, names that "
+         "cannot be executed with 126.\n\nOptions, with their defaults:");
+#define HK_OPTION(name, KIND, value, text, help) \
+    print_run_option(#name, text, help);
+#include "tbl/options.h"
+#undef HK_OPTION
+    puts("  -o FILE                      the same as --output=FILE\n"
+         "\nSizes: 4096 512KiB 1MiB 2GiB.  Times: 250ms 5s 2m 1h.  Switches: "
+         "on off.\nA value may not contain ':', which separates options in "
+         "HEAPKNOT_OPTIONS;\nwhat stands there already is kept, and options "
+         "given here win.");
+}
+
+static void
+print_ctl_details(void)
+{
+    puts("\n  scan        look for unreachable cycles now; a cycle is reported "
+         "when two scans\n              found it\n"
+         "  snapshot    take a snapshot for the timeline now\n"
+         "  mark NAME   the same, with a name that diff can use: FILE@NAME\n"
+         "  status      what the recording says about itself; the only one "
+         "that works\n              after the process has ended\n"
+         "\nWho may write the recording may control the agent: mode 0600, so "
+         "its owner.");
+}
+
+static void
+print_doctor_details(void)
+{
+    puts("\nWithout an argument: is this installation able to record?  With a "
+         "PID: is that\nprocess recorded, and if not, why?  With a FILE: is "
+         "it complete, and what is\nmissing from it?  Status 0: all is well, "
+         "1: something was found, 3: unreadable.");
+}
+
+static void
+print_view_details(const char *cmd)
+{
+    if (strcmp(cmd, "export") == 0)
+        puts("\nCosts: live_bytes, live_blocks, allocations, frees, "
+             "allocated_bytes.  The format\nfolded is one line a stack, "
+             "outermost frame first: \"main;run;parse 4096\".");
+    if (strcmp(cmd, "diff") == 0)
+        puts("\nFILE@MARK is the moment of that mark, FILE@N the Nth snapshot "
+             "of the timeline.");
+    puts("\nA PID means the recording which that process has open.");
+}
+
+void
+cli_print_help(const char *cmd)
+{
+    for (size_t i = 0; i < PAGE_COUNT; i++) {
+        if (strcmp(pages[i].name, cmd) != 0)
+            continue;
+        printf("heapknot %s: %s\n\nUsage: heapknot %s %s\n", cmd,
+               pages[i].help, cmd, pages[i].arguments);
+        if (strcmp(cmd, "run") == 0)
+            print_run_details();
+        else if (strcmp(cmd, "ctl") == 0)
+            print_ctl_details();
+        else if (strcmp(cmd, "doctor") == 0)
+            print_doctor_details();
+        else
+            print_view_details(cmd);
+        return;
+    }
+}
+
+int
+cli_wants_help(int argc, char **argv)
+{
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+            cli_print_help(argv[0]);
+            return 1;
+        }
+    }
+    return 0;
+}

@@ -1,0 +1,112 @@
+/*
+ * SPDX-License-Identifier: BSD-2-Clause
+ *
+ * view.c -- see view.h.
+ */
+#include "reporter/view.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "reporter/cli.h"
+
+static int
+fill(struct view *v)
+{
+    if (state_now(v->rec, &v->now) || state_at(v->rec, 0, &v->first)
+        || paths_make(v->rec, &v->now, NULL, NULL, &v->paths)
+        || !(v->order = paths_by_live_bytes(&v->paths)))
+        return -1;
+    return growth_of(v->rec, &v->paths, &v->growth);
+}
+
+int
+view_make(struct recording *rec, int symbols, struct view *out)
+{
+    *out = (struct view){.rec = rec};
+    if (fill(out)) {
+        view_free(out);
+        return -1;
+    }
+    out->live = recording_is_live(rec);
+    out->names = (struct names){rec, symbols ? symboliser_open(rec) : NULL};
+    verdict_make(out, &out->verdict);
+    return 0;
+}
+
+int
+view_open(const char *file_or_pid, struct view *out)
+{
+    struct recording *rec;
+    int code = cli_open_recording(file_or_pid, &rec);
+
+    if (code)
+        return code;
+    if (view_make(rec, 1, out)) {
+        fprintf(stderr, "heapknot: %s: not enough memory to analyse it\n",
+                file_or_pid);
+        return HK_EXIT_UNREADABLE;
+    }
+    return HK_EXIT_CLEAN;
+}
+
+void
+view_free(struct view *view)
+{
+    if (view->names.sym)
+        symboliser_close(view->names.sym);
+    growth_free(&view->growth);
+    free(view->order);
+    paths_free(&view->paths);
+    state_free(&view->now);
+    state_free(&view->first);
+    recording_close(view->rec);
+    *view = (struct view){0};
+}
+
+double
+view_ran_seconds(const struct view *view)
+{
+    return (double)view->rec->header.published_ns / 1e9;
+}
+
+const char *
+view_state(const struct view *view)
+{
+    switch (view->rec->header.state) {
+    case HKR_STATE_LIVE:
+        return view->live ? "live" : "killed";
+    case HKR_STATE_EXITED:
+        return "exited";
+    case HKR_STATE_EXEC:
+        return "exec";
+    case HKR_STATE_ABORTED:
+        return "aborted";
+    case HKR_STATE_CRASHED:
+        return "crashed";
+    case HKR_STATE_RETIRED:
+        return "retired";
+    default:
+        return "unknown";
+    }
+}
+
+int
+view_has_losses(const struct view *view)
+{
+    const struct recording *rec = view->rec;
+    uint64_t sum = 0;
+
+#define LOSS(name) sum |= recording_counter(rec, COUNTER_##name);
+#define TOTAL(name)
+#define COST(name)
+#define FACT(name)
+#define HK_COUNTER(name, kind, unit, help) kind(name)
+#include "tbl/counters.h"
+#undef HK_COUNTER
+#undef LOSS
+#undef TOTAL
+#undef COST
+#undef FACT
+    return sum || rec->torn || rec->truncated;
+}

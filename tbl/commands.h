@@ -1,0 +1,20 @@
+/*
+ * SPDX-License-Identifier: BSD-2-Clause
+ *
+ * commands.h -- the subcommands of heapknot.
+ * HK_COMMAND(name, "arguments", "one line of help"); function: cmd_<name>().
+ */
+HK_COMMAND(run, "[--KEY=VALUE ...] [--] COMMAND [ARGUMENT ...]",
+           "run a command with the agent and record it")
+HK_COMMAND(report, "[--json] FILE|PID",
+           "explain a recording: a verdict first, then why")
+HK_COMMAND(diff, "[--json] A [B]",
+           "compare two moments or recordings; A and B: FILE, FILE@MARK, FILE@N")
+HK_COMMAND(cycles, "[--json] FILE|PID", "unreachable reference cycles by shape")
+HK_COMMAND(types, "[--json] FILE|PID", "objects by type, and their growth")
+HK_COMMAND(ctl, "FILE|PID scan|snapshot|mark NAME|status",
+           "ask the agent of a running program for something")
+HK_COMMAND(export, "--format=folded [--cost=live_bytes|...] FILE",
+           "write stacks in a format other tools read")
+HK_COMMAND(doctor, "[FILE|PID]",
+           "say why a recording is missing or incomplete")

@@ -1,0 +1,76 @@
+/*
+ * SPDX-License-Identifier: BSD-2-Clause
+ *
+ * counters.h -- every number in the header of a recording.
+ *
+ * HK_COUNTER(name, kind, unit, "what it counts")
+ *
+ * name  enum HKC_<name>; the key in JSON.
+ * kind  TOTAL: in totals{}.  LOSS: in losses{}, printed when not 0.
+ *       COST: in cost{}.  FACT: for the reporter's own use.
+ * unit  count, bytes or ns.
+ *
+ * The order is the order in the file: add at the end, never remove.
+ */
+HK_COUNTER(live_bytes, TOTAL, bytes, "bytes in live blocks, as requested")
+HK_COUNTER(usable_bytes, TOTAL, bytes,
+           "bytes in live blocks, as the allocator counts them (a sample)")
+HK_COUNTER(live_blocks, TOTAL, count, "blocks allocated and not yet freed")
+HK_COUNTER(allocations, TOTAL, count, "blocks ever allocated")
+HK_COUNTER(frees, TOTAL, count, "blocks ever freed")
+HK_COUNTER(allocated_bytes, TOTAL, bytes, "bytes ever allocated")
+HK_COUNTER(stacks, TOTAL, count, "distinct call stacks")
+HK_COUNTER(rss_bytes, FACT, bytes, "resident memory of the process")
+HK_COUNTER(heap_bytes, FACT, bytes, "memory the allocator has from the kernel")
+HK_COUNTER(threads_started, FACT, count, "threads seen to start")
+
+HK_COUNTER(unknown_frees, LOSS, count,
+           "frees of blocks that the agent had not seen allocated")
+HK_COUNTER(reentrant_calls, LOSS, count,
+           "allocations from inside the agent or a signal handler, not recorded")
+HK_COUNTER(early_calls, LOSS, count,
+           "allocations before the agent was ready, not recorded")
+HK_COUNTER(truncated_stacks, LOSS, count,
+           "stacks deeper than depth=, innermost frames kept")
+HK_COUNTER(failed_unwinds, LOSS, count, "stacks that could not be captured")
+HK_COUNTER(stack_table_full, LOSS, count,
+           "allocations booked to no stack because the table was full or busy")
+HK_COUNTER(index_full, LOSS, count,
+           "blocks not indexed because memory= was reached or a map failed")
+HK_COUNTER(huge_spilled, LOSS, count,
+           "blocks over 4 GiB whose exact size was lost")
+HK_COUNTER(arena_blocks, LOSS, count,
+           "blocks served from the bootstrap arena, not recorded")
+HK_COUNTER(static_allocator, LOSS, count,
+           "1 if the program has an allocator of its own inside it, unseen")
+HK_COUNTER(deepbind, LOSS, count,
+           "objects whose malloc is not the agent's (RTLD_DEEPBIND, dlmopen)")
+HK_COUNTER(vforks, LOSS, count, "events seen in a vfork child")
+HK_COUNTER(recording_full, LOSS, count,
+           "records not written because max_file= or the disk was full")
+HK_COUNTER(snapshots_thinned, LOSS, count,
+           "timeline intervals merged to stay within max_file=")
+HK_COUNTER(object_table_full, LOSS, count,
+           "objects not registered because memory= was reached")
+HK_COUNTER(objects_freed_raw, LOSS, count,
+           "registered objects freed without being forgotten first")
+HK_COUNTER(scans_skipped, LOSS, count,
+           "scans put off to keep within pause_budget= or cpu_budget=")
+HK_COUNTER(scans_failed, LOSS, count, "scans that could not be finished")
+HK_COUNTER(marks_lost, LOSS, count, "marks not recorded")
+HK_COUNTER(publishes_late, LOSS, count,
+           "publications that took longer than publish= allows")
+HK_COUNTER(exited_late, LOSS, count,
+           "allocations after the last publication of a process that exited")
+
+HK_COUNTER(agent_bytes, COST, bytes, "resident memory of the agent")
+HK_COUNTER(publish_ns, COST, ns, "CPU spent publishing")
+HK_COUNTER(publishes, COST, count, "publications")
+HK_COUNTER(scan_cpu_ns, COST, ns, "CPU spent in scan children")
+HK_COUNTER(pause_total_ns, COST, ns, "time the program was blocked by scans")
+HK_COUNTER(pause_max_ns, COST, ns, "longest block of the program by a scan")
+HK_COUNTER(scans, COST, count, "scans finished")
+HK_COUNTER(captures, COST, count, "stacks captured")
+HK_COUNTER(interned_frames, COST, count, "frames in the stack trie")
+HK_COUNTER(verify_mismatches, LOSS, count,
+           "stacks that differed from libunwind's under verify=unwind")

@@ -1,0 +1,40 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# Every list with two readers is one table: options, commands and exit codes
+# are the same in tbl/, in the help and in the manual.
+. "$(dirname "$0")/../tap/tap.sh"
+cd "$TOP" || exit 255
+
+options=$(sed -n 's/^HK_OPTION(\([a-z_]*\),.*/\1/p' tbl/options.h)
+commands=$(sed -n 's/^HK_COMMAND(\([a-z_]*\),.*/\1/p' tbl/commands.h)
+counters=$(sed -n 's/^HK_COUNTER(\([a-z_]*\),.*/\1/p' tbl/counters.h)
+
+missing() { # TEXT WORD...
+    local text=$1 word
+    shift
+    for word; do grep -qw -- "$word" <<<"$text" || echo "$word"; done
+}
+
+# shellcheck disable=SC2086 # lists of names
+{
+    is_str "" "$(missing "$("$HEAPKNOT" --help)" $commands | xargs)" \
+        "every command is in --help"
+    is_str "" "$(missing "$("$HEAPKNOT" run --help)" ${options//_/-} |
+        xargs)" "every option is in run --help"
+    is_str "" "$(missing "$(cat man/heapknot-options.7)" $options | xargs)" \
+        "every option is in the manual"
+    is_str "" "$(missing "$(cat man/heapknot.1)" $commands | xargs)" \
+        "every command is in the manual"
+}
+is_str "" "$(sort <<<"$counters" | uniq -d | xargs)" \
+    "no counter has two entries"
+unused=
+for c in $counters; do
+    grep -qr "HKC_$c\b" agent || unused="$unused $c"
+done
+is_str "" "$unused" "every counter is counted somewhere"
+for page in man/*.[1-9]; do
+    is_str "" "$(mandoc -Tlint -Wwarning "$page" 2>&1)" "$page is clean"
+done
+done_testing
