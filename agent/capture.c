@@ -3,9 +3,6 @@
  *
  * capture.c -- libunwind behind an interface.
  *
- * libunwind is opened RTLD_LOCAL: linked, its _Unwind_* would come before
- * libgcc's in programs that load C++ later, and hijack their exceptions.
- *
  * unw_backtrace keeps frame rules by address and never forgets them, so once
  * an object has been mapped where another was, unw_step is used instead.
  *
@@ -27,6 +24,7 @@
 #include "agent/options.h"
 #include "agent/retire.h"
 #include "agent/thread.h"
+#include "agent/unwinder.h"
 #include "format/recording.h"
 
 #define OWN_FRAMES 16 /* of the agent, at most, on top of a stack */
@@ -50,7 +48,7 @@ symbol(void *lib, const char *name)
 void
 capture_start(void)
 {
-    void *lib = dlopen("libunwind.so.8", RTLD_NOW | RTLD_LOCAL);
+    void *lib = unwinder_open();
 
     *(void **)&backtrace_fn = symbol(lib, "unw_backtrace");
     *(void **)&getcontext_fn = symbol(lib, STRING(unw_getcontext));

@@ -232,12 +232,12 @@ note_times(struct hkr_group *h, const struct suspect *s, uint32_t scan)
 {
     if (!h->first_scan) {
         h->first_scan = s->first_scan;
-        h->first_seen_ns = s->first_seen_ns;
+        h->first_seen_ns = s->first_seen_ms * UINT64_C(1000000);
     }
-    if (s->confirmed_ns) {
+    if (s->confirmed_ms) {
         h->confirmed++;
         if (!h->confirmed_ns)
-            h->confirmed_ns = s->confirmed_ns;
+            h->confirmed_ns = s->confirmed_ms * UINT64_C(1000000);
     }
     h->last_scan = scan;
 }

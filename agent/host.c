@@ -68,7 +68,10 @@ host_block_forget(void *ptr)
 uint32_t
 host_now_ms(void)
 {
-    return (uint32_t)((os_now_coarse_ns() - boot_first_ns) / 1000000);
+    uint64_t now = os_now_coarse_ns(); /* may be a tick behind */
+
+    return now > boot_first_ns ? (uint32_t)((now - boot_first_ns) / 1000000)
+                               : 0;
 }
 
 void

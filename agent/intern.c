@@ -194,6 +194,7 @@ make_stack_locked(const uintptr_t *pcs, size_t count, uint32_t flags,
                   uint64_t hash, uint32_t place)
 {
     uint32_t id = stack_count + 1, node = 0;
+    uint64_t now;
     struct stack *s = &intern_stacks[id];
 
     for (size_t i = count; i-- > 0;) {
@@ -206,7 +207,10 @@ make_stack_locked(const uintptr_t *pcs, size_t count, uint32_t flags,
     s->node = node;
     s->flags = flags;
     s->hash_high = (uint32_t)(hash >> 32);
-    s->first_ms = (uint32_t)((os_now_coarse_ns() - boot_start_ns) / 1000000);
+    now = os_now_coarse_ns(); /* may be a tick behind */
+    s->first_ms = now > boot_first_ns
+                      ? (uint32_t)((now - boot_first_ns) / 1000000)
+                      : 0;
     __atomic_store_n(&stack_count, id, __ATOMIC_RELEASE);
     __atomic_store_n(&stack_table->ids[place], id, __ATOMIC_RELEASE);
     return id;

@@ -35,7 +35,7 @@ struct stack {
     uint64_t sampled_bytes, usable_bytes; /* of the sample, see account.h */
     uint32_t node;
     uint32_t flags; /* HKR_STACK_* */
-    uint32_t first_ms;
+    uint32_t first_ms; /* since boot_first_ns */
     uint32_t hash_high;
 } __attribute__((aligned(64)));
 

@@ -33,7 +33,9 @@
 
 struct range {
     uintptr_t start, end;
+    const ElfW(Phdr) *headers;
     uint32_t id;
+    uint16_t header_count;
 };
 struct live {
     uint32_t count;
@@ -176,7 +178,8 @@ add_module(const struct dl_phdr_info *info, uint64_t lo, uint64_t hi,
 
 /* Keeps the next live list sorted by address. */
 static void
-add_live(struct live *next, uintptr_t lo, uintptr_t hi, uint32_t id)
+add_live(struct live *next, const struct dl_phdr_info *info, uintptr_t lo,
+         uintptr_t hi, uint32_t id)
 {
     uint32_t i = next->count;
 
@@ -184,7 +187,8 @@ add_live(struct live *next, uintptr_t lo, uintptr_t hi, uint32_t id)
         return;
     for (; i > 0 && next->ranges[i - 1].start > lo; i--)
         next->ranges[i] = next->ranges[i - 1];
-    next->ranges[i] = (struct range){lo, hi, id};
+    next->ranges[i] =
+        (struct range){lo, hi, info->dlpi_phdr, id, info->dlpi_phnum};
     next->count++;
 }
 
@@ -214,7 +218,7 @@ visit_module(struct dl_phdr_info *info, size_t size, void *arg)
         id = add_module(info, lo, hi, is_exe);
     if (id) {
         v->seen[id / 8] |= (uint8_t)(1u << id % 8);
-        add_live(v->next, lo, hi, id);
+        add_live(v->next, info, lo, hi, id);
     }
     return 0;
 }
@@ -261,7 +265,7 @@ modules_note_dlclose(void)
     modules_refresh();
 }
 
-static uint32_t
+static const struct range *
 search(const struct live *l, uintptr_t pc)
 {
     uint32_t lo = 0, hi = l->count;
@@ -274,23 +278,50 @@ search(const struct live *l, uintptr_t pc)
         else if (pc >= l->ranges[mid].end)
             lo = mid + 1;
         else
-            return l->ranges[mid].id;
+            return &l->ranges[mid];
     }
-    return 0;
+    return NULL;
+}
+
+/* A copy of the range at pc; id 0 if there is none. */
+static struct range
+find_range(uintptr_t pc)
+{
+    struct range none = {.id = 0}, copy;
+
+    for (int tries = 0; lives && tries < 4; tries++) {
+        uint32_t seq = __atomic_load_n(&live_seq, __ATOMIC_ACQUIRE);
+        const struct range *r = search(&lives[seq & 1], pc);
+
+        copy = r ? *r : none;
+        __atomic_thread_fence(__ATOMIC_ACQUIRE);
+        if (__atomic_load_n(&live_seq, __ATOMIC_RELAXED) == seq)
+            return copy;
+    }
+    return none;
 }
 
 uint32_t
 modules_find(uintptr_t pc)
 {
-    for (int tries = 0; lives && tries < 4; tries++) {
-        uint32_t seq = __atomic_load_n(&live_seq, __ATOMIC_ACQUIRE);
-        uint32_t id = search(&lives[seq & 1], pc);
+    return find_range(pc).id;
+}
 
-        __atomic_thread_fence(__ATOMIC_ACQUIRE);
-        if (__atomic_load_n(&live_seq, __ATOMIC_RELAXED) == seq)
-            return id;
-    }
-    return 0;
+int
+modules_describe(uintptr_t pc, struct dl_phdr_info *info)
+{
+    struct range r = find_range(pc);
+
+    if (!r.id)
+        return 0;
+    memset(info, 0, sizeof(*info));
+    info->dlpi_addr = modules[r.id].bias;
+    info->dlpi_name = strings_get(modules[r.id].path);
+    info->dlpi_phdr = r.headers;
+    info->dlpi_phnum = r.header_count;
+    info->dlpi_adds = adds;
+    info->dlpi_subs = subs;
+    return 1;
 }
 
 uint32_t

@@ -27,6 +27,10 @@ void modules_refresh(void);
 uint32_t modules_find(uintptr_t pc);
 uint32_t modules_count(void); /* ids 1 .. count are published */
 const struct module *modules_get(uint32_t id);
+/* What dl_iterate_phdr would say of the object at pc; 0 if unknown.
+   Lock-free. */
+struct dl_phdr_info;
+int modules_describe(uintptr_t pc, struct dl_phdr_info *info);
 /* Is pc in the agent itself? */
 int modules_is_agent(uintptr_t pc);
 /* The program called dlclose: something may be gone. */

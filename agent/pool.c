@@ -97,6 +97,8 @@ pool_resident_bytes(void)
     uint64_t epoch = 1; /* any write makes the statistics new */
     size_t resident = 0, size = sizeof resident;
 
+    if (fork_before == NULL) /* unused: asking would make it ready */
+        return 0;
     hkj_mallctl("epoch", NULL, NULL, &epoch, sizeof epoch);
     if (hkj_mallctl("stats.resident", &resident, &size, NULL, 0) != 0)
         resident = 0;

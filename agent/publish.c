@@ -123,6 +123,12 @@ load(const uint64_t *counter)
     return __atomic_load_n(counter, __ATOMIC_ACQUIRE);
 }
 
+static uint64_t
+difference(uint64_t a, uint64_t b)
+{
+    return a > b ? a - b : 0;
+}
+
 /* Frees before allocations: then there are never more frees. */
 static void
 read_stack(const struct stack *s, struct hkr_stack *r)
@@ -133,7 +139,8 @@ read_stack(const struct stack *s, struct hkr_stack *r)
     r->allocated_bytes = load(&s->allocated_bytes);
     r->node = s->node;
     r->flags = s->flags;
-    r->first_ns = (uint64_t)s->first_ms * 1000000u;
+    r->first_ns = difference((uint64_t)s->first_ms * 1000000u,
+                             boot_start_ns - boot_first_ns);
 }
 
 struct totals {
@@ -142,12 +149,6 @@ struct totals {
     double usable_bytes;      /* of stacks that have a sample */
     uint64_t unsampled_bytes; /* live bytes of the others */
 };
-
-static uint64_t
-difference(uint64_t a, uint64_t b)
-{
-    return a > b ? a - b : 0;
-}
 
 static void
 add_up(struct totals *t, const struct stack *s, const struct hkr_stack *r)
@@ -290,7 +291,7 @@ publish_interval_ns(void)
 {
     uint64_t interval = opt.publish;
 
-    if (os_now_coarse_ns() - boot_start_ns < YOUNG_NS &&
+    if (os_now_ns() - boot_start_ns < YOUNG_NS &&
         interval > YOUNG_INTERVAL_NS)
         interval = YOUNG_INTERVAL_NS;
     if (cost_ns * COST_SHARE > interval)
@@ -468,6 +469,7 @@ publish_final(uint32_t state, uint32_t signal, uint64_t wait_ns)
         set_state(recfile_header(), state, signal);
         return 0;
     }
+    measured_ns = 0; /* the last numbers are to be fresh */
     ok = publish_locked();
     if (ok) {
         write_final_frame();

@@ -9,10 +9,9 @@
  *             reserved once and kept over a fork.
  * Fails       recchunk_take returns 0 when neither a FREE chunk nor space is
  *             to be had, even after thinning the timeline.
- * Invariants  every chunk below chunk_count is in exactly one list.  Unless
- *             the file is at its limit, the chunks of a table ascend.
- *             Tables leave as many chunks as the timeline has: thinning
- *             writes a copy before it frees the original.
+ * Invariants  every chunk below chunk_count is in exactly one list, and those
+ *             of a list ascend.  Tables leave as many chunks as the timeline
+ *             has: thinning writes a copy before it frees the original.
  */
 #include "agent/recchunk.h"
 
@@ -173,21 +172,67 @@ has_room(const struct chunk_list *list, uint32_t type)
     return free_list.count + recspace_left() > kept;
 }
 
-static int
-pick(const struct chunk_list *list, uint32_t *number)
+/* Moves a chunk to another number.  Should the process die in here, there is
+   a gap, never the same records twice. */
+static void
+move(uint32_t from, uint32_t to)
 {
-    uint32_t above =
-        list->count ? list->numbers[list->count - 1] + 1 : 0;
+    struct hkr_chunk *source = recspace_chunk(from);
+    struct hkr_chunk *target = recspace_chunk(to);
+    uint32_t type = source->type;
+
+    memcpy(&target->record_bytes, &source->record_bytes,
+           HKR_CHUNK_BYTES - offsetof(struct hkr_chunk, record_bytes));
+    __atomic_store_n(&source->type, HKR_FREE, __ATOMIC_RELEASE);
+    __atomic_store_n(&target->type, type, __ATOMIC_RELEASE);
+}
+
+/* Only FREE chunks below the last of this table are left: all of the table
+   that lies above the highest of them moves down by one, and its last number
+   becomes vacant. */
+static int
+shift_down(struct chunk_list *list, uint32_t *number)
+{
+    uint32_t best = 0, vacant, i;
+
+    if (free_list.count == 0 || list->count == 0)
+        return 0;
+    for (i = 1; i < free_list.count; i++)
+        if (free_list.numbers[i] > free_list.numbers[best])
+            best = i;
+    vacant = free_list.numbers[best];
+    free_list.numbers[best] = free_list.numbers[--free_list.count];
+    for (i = list->count; i > 0 && list->numbers[i - 1] > vacant; i--)
+        ;
+    recfile_write_begin();
+    for (; i < list->count; i++) {
+        uint32_t from = list->numbers[i];
+
+        move(from, vacant);
+        list->numbers[i] = vacant;
+        vacant = from;
+    }
+    recfile_write_end();
+    *number = vacant;
+    return 1;
+}
+
+/* Streams do not shift: their next generation goes to the lowest chunks. */
+static int
+pick(struct chunk_list *list, uint32_t type, uint32_t *number)
+{
+    uint32_t above = list->count ? list->numbers[list->count - 1] + 1 : 0;
 
     return pick_free(above, number) || extend(number) ||
-           pick_free(0, number);
+           (type != HKR_TIME && type != HKR_FIND &&
+            shift_down(list, number));
 }
 
 static int
-obtain(const struct chunk_list *list, uint32_t type, uint32_t *number)
+obtain(struct chunk_list *list, uint32_t type, uint32_t *number)
 {
     for (;;) {
-        if (has_room(list, type) && pick(list, number))
+        if (has_room(list, type) && pick(list, type, number))
             return 1;
         /* The timeline thins itself: see timeline.c. */
         if (type == HKR_TIME || !timeline_thin())

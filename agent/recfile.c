@@ -15,6 +15,7 @@
 #include "agent/recfile.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 
 #include "agent/boot.h"
@@ -98,6 +99,7 @@ recfile_create(const char **why)
     if (err)
         return err;
     if (!start_lists()) {
+        os_call(SYS_unlinkat, AT_FDCWD, (long)recspace_path(), 0, 0, 0, 0);
         recspace_abandon();
         *why = "no memory for the recording's tables: raise memory=";
         return -ENOMEM;

@@ -12,6 +12,7 @@
 
 #include <fcntl.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
 
@@ -59,17 +60,18 @@ add_part(struct name *n, char *part)
     add(n, *part ? part : "unknown");
 }
 
+/* By the name it was started under: many a program is a link to another, and
+   a script is not its interpreter. */
 static void
 add_program(struct name *n)
 {
-    char exe[512];
-    char *base;
-    long bytes = os_call(SYS_readlinkat, AT_FDCWD, (long)"/proc/self/exe",
-                         (long)exe, sizeof(exe) - 1, 0, 0);
+    const char *path = (const char *)getauxval(AT_EXECFN);
+    const char *base = path ? strrchr(path, '/') : NULL;
+    char name[512];
 
-    exe[bytes > 0 ? bytes : 0] = '\0';
-    base = strrchr(exe, '/');
-    add_part(n, base ? base + 1 : exe);
+    say_format(name, sizeof(name), "%s",
+               base ? base + 1 : path ? path : "");
+    add_part(n, name);
 }
 
 static void

@@ -355,6 +355,12 @@ recspace_path(void)
     return path;
 }
 
+int
+recspace_descriptor(void)
+{
+    return space.fd;
+}
+
 unsigned char *
 recspace_head(void)
 {

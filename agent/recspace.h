@@ -18,6 +18,7 @@
    sentence in *why. */
 int recspace_create(const char **why);
 const char *recspace_path(void);
+int recspace_descriptor(void); /* -1: none */
 unsigned char *recspace_head(void); /* header and control page, or NULL */
 
 /* Chunks that max_file= allows, and how many of them are not made yet. */

@@ -10,6 +10,8 @@
  */
 #include "agent/say.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -99,6 +101,21 @@ say_format(char *buf, size_t size, const char *format, ...)
     return n;
 }
 
+/* The agent's thread has no descriptor 2 of its own: it opens the program's. */
+static void
+write_line(const char *line, size_t bytes)
+{
+    int fd;
+
+    if (os_write(2, line, bytes) != -EBADF)
+        return;
+    fd = os_open("/proc/self/fd/2", O_WRONLY | O_APPEND | O_CLOEXEC, 0);
+    if (fd < 0)
+        return;
+    os_write(fd, line, bytes);
+    os_close(fd);
+}
+
 void
 say(const char *format, ...)
 {
@@ -114,5 +131,5 @@ say(const char *format, ...)
     n += say_vformat(line + n, sizeof(line) - 1 - n, format, args);
     va_end(args);
     line[n++] = '\n';
-    os_write(2, line, n);
+    write_line(line, n);
 }

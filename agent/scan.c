@@ -15,7 +15,6 @@
  * Invariants  while a child is there, publications go on; no lock is held
  *             while waiting for it.
  */
-#define _GNU_SOURCE
 
 #include "agent/scan.h"
 
@@ -40,6 +39,7 @@
 #include "agent/scan_results.h"
 #include "agent/strings.h"
 #include "agent/suspects.h"
+#include "lib/host.h"
 #include "lib/registry.h"
 #include "lib/type.h"
 
@@ -74,6 +74,7 @@ static uint32_t scan_id;       /* of the last one in SCAN */
 
 struct outcome {
     struct hkr_scan record;
+    uint32_t clock_ms; /* of the snapshot, as births are told */
     struct suspects_tally cycles;
     struct groups_tally groups;
 };
@@ -414,8 +415,10 @@ take_cycles(struct outcome *o, uint32_t id)
 {
     const struct result_head *h;
     uint64_t most = region_bytes / sizeof(struct result_cycle);
+    uint32_t now_ms = (uint32_t)(o->record.time_ns / MILLION);
 
-    if (suspects_begin(region->cycles < most ? region->cycles : most))
+    if (suspects_begin(region->cycles < most ? region->cycles : most,
+                       o->clock_ms))
         return -1;
     groups_begin();
     for (uint64_t at = sizeof *region; (h = frame_at(region, at));
@@ -423,8 +426,7 @@ take_cycles(struct outcome *o, uint32_t id)
         const struct result_cycle *c = (const void *)h;
 
         if (is_whole_cycle(c))
-            groups_add(region, c, suspects_see(c, id, o->record.time_ns), id,
-                       label_at);
+            groups_add(region, c, suspects_see(c, id, now_ms), id, label_at);
     }
     suspects_end(o->record.status == HKR_SCAN_DONE, &o->cycles);
     groups_end(&o->groups);
@@ -456,16 +458,6 @@ take_findings(struct outcome *o)
     rec->resurrected = o->cycles.resurrected;
 }
 
-/* By 1 before and after: odd while the recording is in pieces. */
-static void
-step_publish_seq(void)
-{
-    struct hkr_header *h = recfile_header();
-
-    if (h)
-        __atomic_fetch_add(&h->publish_seq, 1, __ATOMIC_SEQ_CST);
-}
-
 static void
 write_record(const struct hkr_scan *rec, uint32_t id)
 {
@@ -478,19 +470,21 @@ write_record(const struct hkr_scan *rec, uint32_t id)
     scan_id = id;
 }
 
-/* With lock_publish and lock_scan. */
+/* With lock_publish and lock_scan.  publish_seq is odd while the recording is
+   in pieces. */
 static void
 write_locked(struct outcome *o)
 {
+    struct hkr_header *h = recfile_header();
     struct hkr_scan *rec = &o->record;
 
-    if (!recfile_is_open())
+    if (!h)
         return;
-    step_publish_seq();
+    __atomic_fetch_add(&h->publish_seq, 1, __ATOMIC_SEQ_CST);
     if (is_good(rec) && (o->groups.is_cut | (groups_write() != 0)))
         rec->status = HKR_SCAN_TRUNCATED;
     write_record(rec, scan_id + 1);
-    step_publish_seq();
+    __atomic_fetch_add(&h->publish_seq, 1, __ATOMIC_SEQ_CST);
 }
 
 /* 0, or EBUSY when the recording is in use for too long. */
@@ -570,6 +564,7 @@ scan_now(uint64_t predicted_ns, char *text, uint32_t bytes)
     o.record.generation = 2;
     o.record.time_ns = os_now_ns() - boot_start_ns;
     o.record.predicted_pause_ns = predicted_ns;
+    o.clock_ms = host_now_ms();
     run_child(&o.record);
     take_findings(&o);
     unmap_region();
@@ -596,7 +591,7 @@ decide(int forced, char *text, uint32_t bytes)
 {
     uint64_t now = os_now_ns(), predicted;
 
-    if (!has_objects()) {
+    if (!has_objects() && suspects_is_empty()) {
         last_ns = now;
         say_format(text, bytes, "nothing to scan: no objects are registered");
         return 0;

@@ -14,7 +14,6 @@
  * Invariants  no lock, no pool, no libc but memcpy and its like; file
  *             descriptors are shared with the program and not touched.
  */
-#define _GNU_SOURCE
 
 #include "agent/scan_child.h"
 
@@ -55,6 +54,7 @@ struct child {
     struct graph g;
     uint32_t at;   /* node being traversed */
     int no_memory; /* an edge did not fit */
+    int endless;   /* this object's references have no end */
 };
 
 static void leave(int status) __attribute__((noreturn));
@@ -209,6 +209,9 @@ visit(void *child, const char *label, ptrdiff_t index, void *arg)
     (void)index;
     if (!child)
         return 0;
+    c->endless |= c->g.pending_count >= GRAPH_REFERENCES_MAX;
+    if (c->endless)
+        return 1;
     if ((c->g.pending_count & 1023) == 1023)
         c->r->progress++;
     c->no_memory |= graph_add_edge(&c->g, child) != 0;
@@ -230,6 +233,16 @@ is_current(const hk_type *type, const struct graph_node *n)
     return header->slot == n->slot;
 }
 
+/* Its references cannot be known, so whatever it refers to stays reachable. */
+static void
+skip(struct child *c, uint32_t i)
+{
+    c->endless = 0;
+    if (!c->r->fault_type)
+        c->r->fault_type = c->g.nodes[i].type;
+    graph_drop_node(&c->g, i);
+}
+
 static void
 traverse_one(struct child *c, uint32_t i)
 {
@@ -248,6 +261,8 @@ traverse_one(struct child *c, uint32_t i)
     }
     graph_set_refs(&c->g, i, refs);
     type_traverse(type, object, visit, c);
+    if (c->endless)
+        skip(c, i);
 }
 
 /* Goes on from c->at; a fault leaves it in the middle of that one. */
@@ -273,11 +288,8 @@ static int
 copy_references(struct child *c)
 {
     while (c->at < c->g.count && !c->no_memory) {
-        if (scan_child_guarded(traverse_from, c))
-            continue;
-        if (!c->r->fault_type)
-            c->r->fault_type = c->g.nodes[c->at].type;
-        graph_drop_node(&c->g, c->at++);
+        if (!scan_child_guarded(traverse_from, c))
+            skip(c, c->at++);
     }
     return c->no_memory ? -1 : graph_close(&c->g);
 }
@@ -306,7 +318,7 @@ scan_child_main(struct results *results, int parent_pid)
     if (c->g.unreachable && components_find(&c->g, &parts))
         finish(c, HKR_SCAN_NO_MEMORY);
     enter_phase(c, SCAN_PHASE_EMIT);
-    if (c->g.unreachable && emit_cycles(results, &c->g, &parts))
+    if (c->g.unreachable && scan_emit_cycles(results, &c->g, &parts))
         finish(c, HKR_SCAN_NO_MEMORY);
     finish(c, HKR_SCAN_DONE);
 }

@@ -23,6 +23,7 @@
 #include "agent/os.h"
 #include "agent/scan_child.h"
 #include "agent/scan_shape.h"
+#include "agent/scan_sites.h"
 #include "lib/registry.h"
 #include "lib/type.h"
 
@@ -282,59 +283,6 @@ read_member(struct emit *e, uint32_t member)
 
 /* ---- sites -------------------------------------------------------------- */
 
-static void
-sift(uint64_t *a, size_t root, size_t n)
-{
-    for (size_t child; (child = 2 * root + 1) < n; root = child) {
-        uint64_t t;
-
-        if (child + 1 < n && a[child + 1] > a[child])
-            child++;
-        if (a[root] >= a[child])
-            return;
-        t = a[root];
-        a[root] = a[child];
-        a[child] = t;
-    }
-}
-
-static void
-sort(uint64_t *a, size_t n)
-{
-    for (size_t i = n / 2; i-- > 0;)
-        sift(a, i, n);
-    for (size_t end = n; end > 1;) {
-        uint64_t t = a[0];
-
-        a[0] = a[--end];
-        a[end] = t;
-        sift(a, 0, end);
-    }
-}
-
-/* Counts equal (stack, type) pairs of the keys.  The last entry takes what
-   does not fit. */
-static uint32_t
-count_sites(uint64_t *keys, uint32_t n, struct hkr_site *out)
-{
-    uint32_t count = 0;
-
-    sort(keys, n);
-    for (uint32_t i = 0; i < n; i++) {
-        if (i > 0 && keys[i] == keys[i - 1]) {
-            out[count - 1].count++;
-        } else if (count == SCAN_SITES_MAX) {
-            out[count - 1].stack = 0;
-            out[count - 1].count++;
-        } else {
-            out[count].stack = (uint32_t)(keys[i] >> 16);
-            out[count].type = (uint32_t)(keys[i] & 0xffff);
-            out[count++].count = 1;
-        }
-    }
-    return count;
-}
-
 /* Uses next as scratch. */
 static uint32_t
 sites(struct emit *e, int released, struct hkr_site *out)
@@ -344,9 +292,9 @@ sites(struct emit *e, int released, struct hkr_site *out)
         const struct record *rec = registry_record(n->slot);
         uint32_t stack = released ? rec->release_stack : rec->created_stack;
 
-        e->next[k] = (uint64_t)stack << 16 | n->type;
+        e->next[k] = sites_key(stack, n->type);
     }
-    return count_sites(e->next, e->n, out);
+    return sites_count(e->next, e->n, out, SCAN_SITES_MAX);
 }
 
 /* ---- one cycle ---------------------------------------------------------- */
@@ -550,8 +498,8 @@ survey(struct emit *e)
 }
 
 int
-emit_cycles(struct results *results, const struct graph *g,
-            const struct components *c)
+scan_emit_cycles(struct results *results, const struct graph *g,
+                 const struct components *c)
 {
     static struct emit e; /* of this process, which does it once */
 

@@ -16,7 +16,7 @@
 #include "agent/scan_graph.h"
 #include "agent/scan_results.h"
 
-int emit_cycles(struct results *results, const struct graph *g,
-                const struct components *c);
+int scan_emit_cycles(struct results *results, const struct graph *g,
+                     const struct components *c);
 
 #endif

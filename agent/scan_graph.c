@@ -18,7 +18,6 @@
  * At a few million objects the time goes into cache misses, so every pass
  * works in batches and fetches ahead.
  */
-#define _GNU_SOURCE
 
 #include "agent/scan_graph.h"
 
@@ -31,7 +30,6 @@
 #define HUGE_BYTES ((size_t)2 << 20)
 #define BATCH 1024u   /* references looked up together */
 #define AHEAD 16u     /* entries fetched ahead */
-#define PENDING_MAX (UINT64_C(1) << 26) /* references of one object */
 
 void *
 graph_map(size_t count, size_t each)
@@ -272,9 +270,8 @@ int
 graph_add_edge(struct graph *g, const void *child)
 {
     if (g->pending_count >= g->pending_room &&
-        (g->pending_count >= PENDING_MAX ||
-         graph_grow((void **)&g->pending, &g->pending_room, 8,
-                    g->pending_count + 1)))
+        graph_grow((void **)&g->pending, &g->pending_room, 8,
+                   g->pending_count + 1))
         return -1;
     g->pending[g->pending_count++] = (uint64_t)(uintptr_t)child;
     return 0;

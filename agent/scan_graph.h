@@ -25,6 +25,7 @@
 #include <stdint.h>
 
 #define GRAPH_NONE UINT32_MAX
+#define GRAPH_REFERENCES_MAX (UINT64_C(1) << 24) /* of one object */
 
 enum {
     NODE_SKIPPED = 1,  /* dying or unreadable: neither live nor garbage */
@@ -72,7 +73,7 @@ uint32_t graph_find(const struct graph *g, const void *address);
 /* Node i begins; every node, in order. */
 int graph_open_node(struct graph *g, uint32_t i);
 void graph_set_refs(struct graph *g, uint32_t i, uint64_t refs);
-/* A reference of the node opened last.  -1: no memory, or too many. */
+/* A reference of the node opened last. */
 int graph_add_edge(struct graph *g, const void *child);
 /* Forgets the node opened last. */
 void graph_drop_node(struct graph *g, uint32_t i);

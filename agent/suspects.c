@@ -10,13 +10,12 @@
  * Memory      pool.
  * Fails       without memory the old table stays and the scan counts for
  *             nothing.
- * Invariants  at most half of a table is in use.
+ * Invariants  at most three quarters of a table are in use.
  */
 #include "agent/suspects.h"
 
 #include <string.h>
 
-#include "agent/boot.h"
 #include "agent/options.h"
 #include "agent/pool.h"
 #include "lib/registry.h"
@@ -27,12 +26,13 @@ struct table {
 };
 
 static struct table old, new;
+static uint32_t clock_ms; /* of the snapshot, as births are told */
 
 static int
 make_table(struct table *t, uint64_t count)
 {
     t->used = 0;
-    for (t->places = 16; t->places < 2 * count;)
+    for (t->places = 16; t->places / 4 * 3 < count;)
         t->places *= 2;
     t->entries = pool_zalloc(t->places * sizeof *t->entries);
     return t->entries ? 0 : -1;
@@ -63,39 +63,49 @@ place_of(const struct table *t, uint64_t identity)
 }
 
 int
-suspects_begin(uint64_t cycles)
+suspects_begin(uint64_t cycles, uint32_t now_clock_ms)
 {
+    clock_ms = now_clock_ms;
     if (new.entries)
         drop_table(&new);
-    return make_table(&new, cycles + old.used + 1);
+    return make_table(&new, cycles);
 }
 
+/* Its members are at least as old as the first sight of them. */
 static void
-judge(struct suspect *s, const struct result_cycle *c, uint64_t now_ns)
+judge(struct suspect *s, const struct result_cycle *c, uint32_t now_ms)
 {
-    uint64_t born_ns = (uint64_t)c->youngest_ms * 1000000u;
+    uint64_t age_ms = now_ms > s->first_seen_ms ? now_ms - s->first_seen_ms
+                                                : 0;
 
-    if (!s->confirmed_ns && born_ns + opt.min_age <= now_ns)
-        s->confirmed_ns = now_ns;
+    if (clock_ms > c->youngest_ms && clock_ms - c->youngest_ms > age_ms)
+        age_ms = clock_ms - c->youngest_ms;
+    if (!s->confirmed_ms && age_ms * 1000000u >= opt.min_age)
+        s->confirmed_ms = now_ms ? now_ms : 1;
+}
+
+static int
+has_room(const struct table *t)
+{
+    return t->used < t->places / 4 * 3;
 }
 
 const struct suspect *
-suspects_see(const struct result_cycle *c, uint32_t scan, uint64_t now_ns)
+suspects_see(const struct result_cycle *c, uint32_t scan, uint32_t now_ms)
 {
     uint64_t identity = c->identity | !c->identity;
     struct suspect *before = place_of(&old, identity);
     struct suspect *s = place_of(&new, identity);
 
-    if (!s || s->identity || new.used + 1 >= new.places)
+    if (!s || s->identity || !has_room(&new))
         return NULL;
     if (before && before->identity) {
         *s = *before;
-        before->serial = 0;
-        before->slot = 0;
-        judge(s, c, now_ns);
+        before->is_taken = 1;
+        judge(s, c, now_ms);
     } else {
         s->identity = identity;
-        s->first_seen_ns = now_ns;
+        s->first_seen_ms = now_ms;
         s->first_scan = scan;
         s->slot = c->slot;
         s->serial = c->serial;
@@ -120,7 +130,7 @@ carry_over(const struct suspect *s)
 {
     struct suspect *place = place_of(&new, s->identity);
 
-    if (place && !place->identity) {
+    if (place && !place->identity && has_room(&new)) {
         *place = *s;
         new.used++;
     }
@@ -132,7 +142,7 @@ dismiss(const struct suspect *s, int complete, struct suspects_tally *tally)
 {
     if (!complete)
         carry_over(s);
-    else if (!s->confirmed_ns && is_still_there(s))
+    else if (!s->confirmed_ms && is_still_there(s))
         tally->resurrected++;
 }
 
@@ -141,7 +151,7 @@ suspects_end(int complete, struct suspects_tally *tally)
 {
     memset(tally, 0, sizeof *tally);
     for (uint64_t i = 0; i < old.places; i++)
-        if (old.entries[i].identity && old.entries[i].slot)
+        if (old.entries[i].identity && !old.entries[i].is_taken)
             dismiss(&old.entries[i], complete, tally);
     if (old.entries)
         drop_table(&old);
@@ -149,9 +159,15 @@ suspects_end(int complete, struct suspects_tally *tally)
     memset(&new, 0, sizeof new);
     for (uint64_t i = 0; i < old.places; i++)
         if (old.entries[i].identity) {
-            tally->confirmed += old.entries[i].confirmed_ns != 0;
-            tally->suspects += old.entries[i].confirmed_ns == 0;
+            tally->confirmed += old.entries[i].confirmed_ms != 0;
+            tally->suspects += old.entries[i].confirmed_ms == 0;
         }
+}
+
+int
+suspects_is_empty(void)
+{
+    return old.used == 0;
 }
 
 /* Nothing is given back: the pool's locks may be held by threads that are not

@@ -5,7 +5,8 @@
  *
  * It sleeps on the control page's futex until something is due or asked for.
  * All signals are masked (but libc's own two, or setuid would hang), it is
- * named "heapknot", and it holds the guard all its life.
+ * named "heapknot", has descriptors of its own, and holds the guard all its
+ * life.
  *
  * Called by   life.c starts it.
  * Threads     this is one.
@@ -15,6 +16,8 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <limits.h>
+#include <linux/close_range.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
@@ -27,6 +30,7 @@
 #include "agent/os.h"
 #include "agent/publish.h"
 #include "agent/recfile.h"
+#include "agent/recspace.h"
 #include "agent/retire.h"
 #include "agent/scan.h"
 #include "agent/thread.h"
@@ -93,6 +97,26 @@ serve(void)
     }
 }
 
+/*
+ * A descriptor table of our own, with nothing but the recording in it.  What
+ * we open can then never be the number that the program expects next, nor do
+ * we keep its pipes open, and it cannot close ours.
+ */
+static void
+leave_descriptors(void)
+{
+    unsigned keep = (unsigned)recspace_descriptor();
+
+    if (keep == UINT_MAX) {
+        os_call(SYS_close_range, 0, UINT_MAX, CLOSE_RANGE_UNSHARE, 0, 0, 0);
+        return;
+    }
+    if (os_call(SYS_close_range, keep + 1, UINT_MAX, CLOSE_RANGE_UNSHARE, 0,
+                0, 0) == 0 &&
+        keep > 0)
+        os_call(SYS_close_range, 0, keep - 1, 0, 0, 0, 0);
+}
+
 static void *
 run(void *arg)
 {
@@ -100,6 +124,7 @@ run(void *arg)
     self.guard = UINTPTR_MAX;
     self.is_own = 1;
     self.is_seen = 1;
+    leave_descriptors();
     prctl(PR_SET_NAME, (unsigned long)"heapknot", 0, 0, 0);
     control_set_listening(1);
     serve();

@@ -161,7 +161,7 @@ registry_find(const void *object)
 static void
 count_destroyed(uint32_t slot)
 {
-    hk_type *type = type_get(registry_record(slot)->type);
+    hk_type *type = registry_type(slot);
 
     if (type)
         __atomic_fetch_add(&type->destroyed, 1, __ATOMIC_RELAXED);
@@ -185,6 +185,8 @@ registry_forget_freed(void *ptr)
     drop(ptr);
 }
 
+/* Tracked before it can be found, since from then on another thread may
+   forget it and the slot be another's. */
 static int
 enter(void *ptr, hk_type *type)
 {
@@ -194,7 +196,7 @@ enter(void *ptr, hk_type *type)
 
     if (!stack)
         stack = host_stack();
-    slot = registry_add_parked(ptr, type, stack);
+    slot = registry_add(ptr, type, stack);
     if (!slot)
         return ENOMEM;
     code = foreign_insert(ptr, slot);
@@ -203,7 +205,6 @@ enter(void *ptr, hk_type *type)
         return code;
     }
     __atomic_fetch_add(&type->created, 1, __ATOMIC_RELAXED);
-    registry_unpark(slot);
     return 0;
 }
 
@@ -233,8 +234,7 @@ hk_adopt(void *ptr, hk_type *type)
 static int
 is_foreign(const void *ptr)
 {
-    uint32_t slot = registry_find(ptr);
-    const hk_type *type = slot ? type_get(registry_record(slot)->type) : NULL;
+    const hk_type *type = registry_type(registry_find(ptr));
 
     return type && type->spec.flags & HK_TYPE_FOREIGN;
 }

@@ -16,7 +16,6 @@
 #include "lib/object.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "lib/error.h"
@@ -48,7 +47,7 @@ object_header(void *object)
     slot = registry_find(object);
     if (!slot)
         return object;
-    type = type_get(registry_record(slot)->type);
+    type = registry_type(slot);
     if (!type || type->spec.flags & HK_TYPE_FOREIGN)
         return NULL;
     return header_at(type, object);
@@ -92,17 +91,19 @@ prepare(void *self, hk_type *type)
     return 0;
 }
 
-/* Two threads may come at once: the first to store its slot wins. */
+/* A container.  Two threads may come at once: the first to store its slot
+   wins. */
 static void
-track(hk_object *header, void *self, const hk_type *type)
+track(hk_object *header, void *self, hk_type *type)
 {
     uint32_t slot = __atomic_load_n(&header->slot, __ATOMIC_ACQUIRE);
     uint32_t fresh;
 
-    if (slot)
-        registry_unpark(slot);
-    if (slot || is_leaf(type))
+    if (slot) {
+        if (type->spec.header_offset)
+            registry_unpark(slot);
         return;
+    }
     fresh = registry_add(self, type, host_stack());
     if (fresh
         && !__atomic_compare_exchange_n(&header->slot, &slot, fresh, 0,
@@ -172,7 +173,7 @@ hk_init(void *mem, hk_type *type)
         host_complain("hk_init: no memory to register an object");
 }
 
-static const hk_type *
+static hk_type *
 type_of(const hk_object *header)
 {
     return header ? type_get(header->type) : NULL;
@@ -182,7 +183,7 @@ void
 hk_track(void *obj)
 {
     hk_object *header = obj ? object_header(obj) : NULL;
-    const hk_type *type = type_of(header);
+    hk_type *type = type_of(header);
 
     if (type && !is_leaf(type))
         track(header, obj, type);

@@ -37,7 +37,8 @@ static __thread struct {
 
 /* ---- releases under the agent ------------------------------------------- */
 
-/* While we hold a reference, so the record is still this object's. */
+/* While we hold a reference, so the record is still this object's.  (Another
+   thread that untracks it now costs a wrong stack, no more.) */
 static void
 note_release(hk_object *o)
 {
@@ -64,7 +65,7 @@ hk_decref_watched_(void *obj)
         hk_count_error_(obj, 0);
         return;
     }
-    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    (void)__atomic_load_n(&o->word, __ATOMIC_ACQUIRE);
     hk_dealloc_(obj);
 }
 

@@ -79,6 +79,14 @@ registry_record(uint32_t slot)
     return segment ? &segment[slot & (REGISTRY_SEGMENT_RECORDS - 1)] : NULL;
 }
 
+hk_type *
+registry_type(uint32_t slot)
+{
+    struct record *r = registry_record(slot);
+
+    return r ? type_get(__atomic_load_n(&r->type, __ATOMIC_ACQUIRE)) : NULL;
+}
+
 /* Of a slot below limit. */
 static inline struct record *
 record_at(uint32_t slot)
@@ -140,10 +148,8 @@ extend(void)
 }
 
 static void
-count_tracked(uint32_t type_id, uint64_t by)
+count_tracked(hk_type *type, uint64_t by)
 {
-    hk_type *type = type_get(type_id);
-
     if (type)
         __atomic_fetch_add(&type->tracked, by, __ATOMIC_RELAXED);
 }
@@ -172,12 +178,12 @@ add(void *object, const hk_type *type, uint32_t stack, uint8_t state)
 }
 
 uint32_t
-registry_add(void *object, const hk_type *type, uint32_t stack)
+registry_add(void *object, hk_type *type, uint32_t stack)
 {
     uint32_t slot = add(object, type, stack, RECORD_TRACKED);
 
     if (slot)
-        count_tracked(type->id, 1);
+        count_tracked(type, 1);
     return slot;
 }
 
@@ -191,11 +197,10 @@ void
 registry_remove(uint32_t slot)
 {
     struct record *r = record_at(slot);
-    uint8_t old;
 
-    old = __atomic_exchange_n(&r->state, RECORD_FREE, __ATOMIC_ACQ_REL);
-    if (old == RECORD_TRACKED)
-        count_tracked(r->type, (uint64_t)-1);
+    if (__atomic_load_n(&r->state, __ATOMIC_ACQUIRE) == RECORD_TRACKED)
+        count_tracked(registry_type(slot), (uint64_t)-1);
+    __atomic_store_n(&r->state, RECORD_FREE, __ATOMIC_RELEASE);
     push_free(slot);
 }
 
@@ -207,7 +212,7 @@ change_state(uint32_t slot, uint8_t from, uint8_t to, uint64_t tracked)
     if (!__atomic_compare_exchange_n(&r->state, &from, to, 0, __ATOMIC_ACQ_REL,
                                      __ATOMIC_RELAXED))
         return 0;
-    count_tracked(r->type, tracked);
+    count_tracked(registry_type(slot), tracked);
     return 1;
 }
 

@@ -52,12 +52,14 @@ struct record { /* 32 bytes */
 /* Slots 1 .. registry_limit() - 1 exist; most are FREE. */
 uint32_t registry_limit(void);
 struct record *registry_record(uint32_t slot); /* NULL: no such segment */
+hk_type *registry_type(uint32_t slot);         /* NULL: none */
 
 /* A slot for the object, tracked (or parked) from now on, or 0.  Moves the
    type's count of tracked objects, as do the functions below. */
-uint32_t registry_add(void *object, const hk_type *type, uint32_t stack);
+uint32_t registry_add(void *object, hk_type *type, uint32_t stack);
 uint32_t registry_add_parked(void *object, const hk_type *type,
                              uint32_t stack);
+/* By whoever alone may still use the slot. */
 void registry_remove(uint32_t slot);
 
 /* Between TRACKED and PARKED; 1 if it was in the other state. */

@@ -263,10 +263,11 @@ void
 hk_type_counts(const hk_type *type, uint64_t *created, uint64_t *destroyed,
                uint64_t *tracked)
 {
+    /* in this order, so that never more died than were made */
+    if (destroyed)
+        *destroyed = __atomic_load_n(&type->destroyed, __ATOMIC_ACQUIRE);
     if (created)
         *created = __atomic_load_n(&type->created, __ATOMIC_RELAXED);
-    if (destroyed)
-        *destroyed = __atomic_load_n(&type->destroyed, __ATOMIC_RELAXED);
     if (tracked)
         *tracked = __atomic_load_n(&type->tracked, __ATOMIC_RELAXED);
 }

@@ -11,6 +11,8 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "format/recording.h"
 #include "reporter/fail.h"
@@ -46,6 +48,20 @@ damaged(const struct chunks *c, uint32_t index, uint32_t type,
                     c->name, index, (int)(type & 127),
                     (int)(type >> 8 & 127), (int)(type >> 16 & 127),
                     (int)(type >> 24 & 127), what);
+}
+
+/* Gives the pages of a chunk back, so that a table and the file's copy are
+   never both in memory as a whole.  The chunk is not looked at again. */
+static void
+release_chunk(const struct chunks *c, uint32_t index)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t start = (uintptr_t)c->first + (size_t)index * c->chunk_bytes;
+    uintptr_t end = (start + c->chunk_bytes) & ~(page - 1);
+
+    start = (start + page - 1) & ~(page - 1);
+    if (c->release && start < end)
+        madvise((void *)start, end - start, MADV_DONTNEED);
 }
 
 /* What is known of a table while its chunks go by. */
@@ -129,8 +145,10 @@ chunks_table(const struct chunks *c, uint32_t type, size_t record_bytes,
     if (!table)
         return fail_memory(c->why, c->name);
     for (uint32_t i = 0; i < c->count; i++)
-        if (head_of(c, i).type == type)
+        if (head_of(c, i).type == type) {
             copy_records(c, i, record_bytes, table);
+            release_chunk(c, i);
+        }
     memset(table, 0, record_bytes);
     *out = table;
     *count = (uint32_t)e.end;
@@ -207,7 +225,6 @@ chunks_stream(const struct chunks *c, uint32_t type, uint64_t word,
     if (!bytes)
         return fail_memory(c->why, c->name);
     *count = copy_stream(c, type, word >> STREAM_WORD_BITS, bytes, limit);
-    *out = bytes;
     if (*count < published && !c->lenient) {
         free(bytes);
         return fail_set(c->why,
@@ -215,5 +232,6 @@ chunks_stream(const struct chunks *c, uint32_t type, uint64_t word,
                         "(%zu of %llu bytes)",
                         c->name, *count, (unsigned long long)published);
     }
+    *out = bytes;
     return 0;
 }

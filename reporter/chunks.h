@@ -19,6 +19,7 @@ struct chunks {
     uint32_t chunk_bytes;  /* of each */
     uint32_t count;        /* chunks that are there whole */
     int lenient;           /* torn or truncated: take what is there */
+    int release;           /* the bytes are ours: give back what was copied */
     const char *name;      /* of the file, for sentences */
     struct fail *why;
 };

@@ -18,18 +18,23 @@
 
 static int found;
 
+/* Much of it comes out of files: it must not drive the terminal. */
 void
-doctor_say(enum verdict verdict, const char *format, ...)
+doctor_say(enum finding finding, const char *format, ...)
 {
     static const char *const words[] = { "ok  ", "note", "BAD " };
+    char text[2 * LOCATE_PATH_BYTES];
     va_list args;
 
-    found += verdict == BAD;
-    printf("%s  ", words[verdict]);
+    found += finding == BAD;
     va_start(args, format);
-    vprintf(format, args);
+    vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    putchar('\n');
+    for (char *p = text; *p; p++) {
+        if ((unsigned char)*p < ' ' || *p == 0x7f)
+            *p = '?';
+    }
+    printf("%s  %s\n", words[finding], text);
 }
 
 int

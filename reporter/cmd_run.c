@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "reporter/agentlib.h"
@@ -124,6 +125,26 @@ warn_if_closed(const char *command)
         cli_error("run", "%s will not be recorded: %s", command, why);
 }
 
+/* The agent never overwrites: whoever then reads the old file is misled. */
+static void
+warn_if_there(const char *options)
+{
+    char path[RUNOPT_TEXT_BYTES];
+    const char *name = NULL, *at = options;
+    struct stat st;
+
+    for (; *at; at += strcspn(at, ":"), at += *at == ':') {
+        if (strncmp(at, "output=", 7) == 0)
+            name = at + 7;
+    }
+    if (!name)
+        return;
+    snprintf(path, sizeof path, "%.*s", (int)strcspn(name, ":"), name);
+    if (!strchr(path, '%') && stat(path, &st) == 0 && S_ISREG(st.st_mode))
+        cli_error("run", "%s is there already: the recording gets a number in "
+                  "its name", path);
+}
+
 static const char *
 explain(const char *command, int error)
 {
@@ -165,6 +186,7 @@ cmd_run(int argc, char **argv)
         return HK_EXIT_UNREADABLE;
     }
     warn_if_closed(argv[at]);
+    warn_if_there(options);
     if (set_environment(agent, options) != 0) {
         cli_error("run", "cannot set the environment: %s", strerror(errno));
         return CANNOT_EXECUTE;

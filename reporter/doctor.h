@@ -9,9 +9,9 @@
 #ifndef HK_REPORTER_DOCTOR_H
 #define HK_REPORTER_DOCTOR_H
 
-enum verdict { OK, NOTE, BAD };
+enum finding { OK, NOTE, BAD };
 
-void doctor_say(enum verdict verdict, const char *format, ...)
+void doctor_say(enum finding finding, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 int doctor_found(void); /* how many BAD lines there were */
 

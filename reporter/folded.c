@@ -8,7 +8,8 @@
 #include <inttypes.h>
 
 const char *const folded_costs[FOLDED_COSTS + 1] = {
-    "live_bytes", "live_blocks", "allocations", "allocated_bytes", NULL};
+    "live_bytes", "live_blocks", "allocations", "frees", "allocated_bytes",
+    NULL};
 
 static uint64_t
 cost_of(const struct stack_counts *c, enum folded_cost cost)
@@ -20,6 +21,8 @@ cost_of(const struct stack_counts *c, enum folded_cost cost)
         return counts_live_blocks(c);
     case FOLDED_allocations:
         return c->allocations;
+    case FOLDED_frees:
+        return c->frees;
     default:
         return c->allocated_bytes;
     }

@@ -65,6 +65,15 @@ add(struct frames *frames)
     return &frames->items[frames->count++];
 }
 
+/* Inline functions of heapknot.h are compiled into the program, but belong to
+   the companion. */
+static int
+is_companion(const struct sym_frame *sym)
+{
+    return sym->file
+        && strcmp(frames_basename(sym->file), "heapknot.h") == 0;
+}
+
 static void
 add_frame(const struct recording *rec, uint32_t node,
           const struct sym_frame *sym, struct frames *frames)
@@ -93,7 +102,8 @@ add_node(const struct names *names, uint32_t node, struct frames *frames)
     if (names->sym)
         n = symboliser_frames(names->sym, node, &list);
     for (int i = 0; i < n; i++)
-        add_frame(names->rec, node, &list[i], frames);
+        if (!is_companion(&list[i]))
+            add_frame(names->rec, node, &list[i], frames);
 }
 
 void
@@ -116,6 +126,22 @@ frames_free(struct frames *frames)
 {
     free(frames->items);
     *frames = (struct frames){0};
+}
+
+/* What is below main, or below the first function of a thread. */
+static const char *const starters[] = {
+    "__libc_start_call_main", "__libc_start_main", "__libc_start_main_impl",
+    "__libc_start_main@@GLIBC_2.34", "_start", "start_thread", "__clone3",
+    "clone3", "__clone", "clone", NULL};
+
+size_t
+frames_without_start(const struct frames *frames)
+{
+    size_t n = frames->count;
+
+    while (n > 1 && is_one_of(frames->items[n - 1].at.function, starters))
+        n--;
+    return n;
 }
 
 static int

@@ -44,6 +44,10 @@ void frames_of(const struct names *names, uint32_t node,
                struct frames *frames);
 void frames_free(struct frames *frames);
 
+/* How many of them are the program's: those that call main or the first
+   function of a thread are not, and are last. */
+size_t frames_without_start(const struct frames *frames);
+
 /* The words for a stack in one line: "inner < caller", without frames of libc
    and of allocator-like wrappers; "unknown stack" if there are none. */
 void frames_title(const struct names *names, uint32_t node, char *text,

@@ -40,15 +40,37 @@ static const char files[] =
     "  HEAPKNOT_OPTIONS           options of the agent: key=value:key=value\n"
     "  HEAPKNOT_AGENT             the agent's library, if it is elsewhere\n";
 
+#define COLUMNS 79
+
+/* Words of text, from column `indent` on; the cursor is at `column`. */
+static void
+print_wrapped(const char *text, int column, int indent)
+{
+    while (*text) {
+        int n = (int)strcspn(text, " ");
+
+        if (column + n > COLUMNS && column > indent) {
+            printf("\n%*s", indent, "");
+            column = indent;
+        }
+        printf("%.*s%s", n, text, text[n] ? " " : "");
+        column += n + 1;
+        text += n + strspn(text + n, " ");
+    }
+    putchar('\n');
+}
+
 void
 help_print_all(void)
 {
-    puts("heapknot finds memory leaks and unreachable reference cycles in "
-         "running programs.\n\nExamples:");
+    puts("heapknot finds memory leaks and reference cycles in running "
+         "programs.\n\nExamples:");
     fputs(examples, stdout);
     puts("\nUsage: heapknot COMMAND [ARGUMENT ...]\n\nCommands:");
-    for (size_t i = 0; i < PAGE_COUNT; i++)
-        printf("  %-8s %s\n", pages[i].name, pages[i].help);
+    for (size_t i = 0; i < PAGE_COUNT; i++) {
+        printf("  %-8s ", pages[i].name);
+        print_wrapped(pages[i].help, 11, 11);
+    }
     puts("  help     explain a command: heapknot help COMMAND, or COMMAND "
          "--help\n\nExit status:");
 #define HK_EXIT(name, value, meaning) printf("  %d  %s\n", value, meaning);
@@ -82,7 +104,8 @@ print_run_option(const char *name, const char *value, const char *help)
         if (option[i] == '_')
             option[i] = '-';
     }
-    printf("  %-28s %s\n", option, help);
+    printf("  %-28s ", option);
+    print_wrapped(help, n > 28 ? n + 3 : 31, 31);
 }
 
 static void
@@ -124,16 +147,34 @@ print_doctor_details(void)
          "1: something was found, 3: unreadable.");
 }
 
+static const char view_options[] =
+    "\n  --json     the same answer as one JSON object\n"
+    "  --top=N    how many of each kind to show\n"
+    "  --strict   status 4 if the recording has losses\n";
+
+static const char diff_details[] =
+    "\nFILE@MARK is the moment of that mark, FILE@N the Nth snapshot of the "
+    "timeline,\nFILE@ the start.  With one FILE: from its first snapshot to "
+    "its last state; with\none moment: from there to the last state.\n"
+    "\n  --json     the same answer as one JSON object\n"
+    "  --top=N    how many of each kind to show\n";
+
+static const char export_details[] =
+    "\n  --format=folded  one line a stack, outermost frame first: "
+    "\"main;run;parse 4096\"\n"
+    "  --cost=COST      live_bytes (default), live_blocks, allocations, "
+    "frees,\n                   allocated_bytes\n"
+    "  --strict         status 4 if the recording has losses\n";
+
 static void
 print_view_details(const char *cmd)
 {
     if (strcmp(cmd, "export") == 0)
-        puts("\nCosts: live_bytes, live_blocks, allocations, frees, "
-             "allocated_bytes.  The format\nfolded is one line a stack, "
-             "outermost frame first: \"main;run;parse 4096\".");
-    if (strcmp(cmd, "diff") == 0)
-        puts("\nFILE@MARK is the moment of that mark, FILE@N the Nth snapshot "
-             "of the timeline.");
+        fputs(export_details, stdout);
+    else if (strcmp(cmd, "diff") == 0)
+        fputs(diff_details, stdout);
+    else
+        fputs(view_options, stdout);
     puts("\nA PID means the recording which that process has open.");
 }
 

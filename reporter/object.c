@@ -24,6 +24,7 @@
 #include <uthash.h>
 
 #include "reporter/scopes.h"
+#include "reporter/symbols.h"
 
 #define DEBUG_FOLDER "/usr/lib/debug/.build-id"
 
@@ -47,6 +48,7 @@ struct object {
     Dwarf_Addr bias;  /* libdwfl's address - address in the ELF file */
     Dwarf *dwarf;     /* NULL: no debug information */
     Dwarf_Addr dwarf_bias;
+    struct symbols *symbols; /* NULL: not asked for yet */
     struct unit *units;
     struct span *spans;
     size_t span_count, span_size;
@@ -313,18 +315,12 @@ find_unit(struct object *o, Dwarf_Addr address)
 
 /* ---- names and lines ---------------------------------------------------- */
 
-/* Only a symbol whose size covers the address: the nearest one before it
-   would often be another function, where static ones were stripped. */
 static const char *
 find_symbol(struct object *o, uint64_t address)
 {
-    GElf_Sym symbol;
-    GElf_Off offset;
-    const char *name = dwfl_module_addrinfo(o->module, address + o->bias,
-                                            &offset, &symbol, NULL, NULL,
-                                            NULL);
-
-    return name && offset < symbol.st_size ? name : NULL;
+    if (!o->symbols)
+        o->symbols = symbols_build(o->module);
+    return o->symbols ? symbols_find(o->symbols, address + o->bias) : NULL;
 }
 
 static const char *
@@ -452,6 +448,7 @@ object_close(struct object *o)
         free(unit);
     }
     free(o->spans);
+    symbols_free(o->symbols);
     if (o->dwfl)
         dwfl_end(o->dwfl);
     free(o);

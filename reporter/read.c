@@ -26,7 +26,8 @@
 struct image {
     uint8_t *bytes;
     size_t count;
-    int torn; /* changed while it was copied */
+    int torn;  /* changed while it was copied */
+    int ours;  /* may be overwritten */
     struct stat st;
 };
 
@@ -177,9 +178,10 @@ read_facts(struct recording *rec, size_t bytes, struct fail *why)
 }
 
 static int
-fill(struct recording *rec, const uint8_t *bytes, size_t count,
-     struct fail *why)
+fill(struct recording *rec, const struct image *image, struct fail *why)
 {
+    const uint8_t *bytes = image->bytes;
+    size_t count = image->count;
     struct hkr_header *h = &rec->header;
     size_t time_bytes, find_bytes, proc_bytes, room;
     struct chunks c;
@@ -188,7 +190,7 @@ fill(struct recording *rec, const uint8_t *bytes, size_t count,
         return -1;
     room = (count - h->chunks_offset) / h->chunk_bytes;
     c = (struct chunks){bytes + h->chunks_offset, h->chunk_bytes,
-                        h->chunk_count, 0, rec->path, why};
+                        h->chunk_count, 0, image->ours, rec->path, why};
     if (h->chunk_count > room) {
         c.count = (uint32_t)room;
         rec->truncated = 1;
@@ -221,7 +223,7 @@ parse(const char *name, const struct image *image, struct recording **out,
     rec->file_bytes = image->count;
     rec->file_device = image->st.st_dev;
     rec->file_inode = image->st.st_ino;
-    if (fill(rec, image->bytes, image->count, why)) {
+    if (fill(rec, image, why)) {
         recording_close(rec);
         return -1;
     }
@@ -256,8 +258,8 @@ read_fully(int fd, uint8_t *to, size_t count)
     return done;
 }
 
-/* Bytes of the file that are in use, going by its header; all of them if that
-   makes no sense (the parser will say why). */
+/* Bytes of the file that are in use, going by its header.  If that makes no
+   sense *h is zero, and the first bytes do for the parser to say why. */
 static size_t
 used_bytes(int fd, size_t size, struct hkr_header *h)
 {
@@ -308,7 +310,7 @@ copy_once(const char *path, int fd, struct image *image, uint32_t *pid,
     image->count = read_fully(fd, image->bytes, used);
     if (image->count == 0 && used)
         return fail_set(why, "cannot read %s: %s", path, strerror(errno));
-    image->torn = memcmp(image->bytes, HKR_MAGIC, 8) == 0
+    image->torn = before.byte_order == HKR_BYTE_ORDER
         && ((before.publish_seq & 1)
             || sequence_of(fd) != before.publish_seq);
     return 0;
@@ -317,7 +319,7 @@ copy_once(const char *path, int fd, struct image *image, uint32_t *pid,
 static int
 copy_file(const char *path, int fd, struct image *image, struct fail *why)
 {
-    uint32_t pid;
+    uint32_t pid = 0;
 
     for (int i = 0; i < RETRIES; i++) {
         struct timespec pause = {0, RETRY_NS};
@@ -337,7 +339,7 @@ copy_file(const char *path, int fd, struct image *image, struct fail *why)
 int
 recording_open(const char *path, struct recording **out, struct fail *why)
 {
-    struct image image = {0};
+    struct image image = {.ours = 1};
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), result;
 
     if (fd < 0)

@@ -58,6 +58,7 @@ enum folded_cost {
     FOLDED_live_bytes,
     FOLDED_live_blocks,
     FOLDED_allocations,
+    FOLDED_frees,
     FOLDED_allocated_bytes,
     FOLDED_COSTS
 };

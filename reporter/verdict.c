@@ -124,10 +124,30 @@ judge_cycles(const struct view *view, struct verdict *v)
     }
 }
 
+/* The number of the confirmed group whose objects were made on this path, from
+   1, or 0. */
+static size_t
+group_of_path(const struct view *view, uint32_t path)
+{
+    for (size_t i = 0; i < view->rec->group_count; i++) {
+        const struct group *g = &view->rec->groups[i];
+
+        for (uint32_t k = 0; g->head.confirmed && k < g->head.created_count;
+             k++)
+            if (g->created[k].stack
+                && view->paths.of_stack[g->created[k].stack] == path)
+                return i + 1;
+    }
+    return 0;
+}
+
 static void
-explain_leak(const struct view *view, const struct trend *t,
+explain_leak(const struct view *view, const struct watched *w,
              const struct stack_counts *c, struct finding *f)
 {
+    const struct trend *t = &w->trend;
+    size_t group = group_of_path(view, w->id);
+
     because(f,
             "the floor of its live bytes rose in each of %zu windows over "
             "%s: %s -> %s",
@@ -143,6 +163,8 @@ explain_leak(const struct view *view, const struct trend *t,
         because(f, "it was still growing at the last snapshot, %s after the "
                    "start",
                 units_seconds(view->growth.last_seconds));
+    if (group)
+        because(f, "the objects of cycle #%zu are made there", group);
 }
 
 static void
@@ -160,7 +182,7 @@ judge_path(const struct view *view, const struct watched *w,
     if (t->kind == TREND_LEAK) {
         f = find(v, FINDING_LEAK, "leak: %s grows (%s)", title,
                  units_rate(t->per_second));
-        explain_leak(view, t, &p->counts, f);
+        explain_leak(view, w, &p->counts, f);
     } else if (t->kind == TREND_FILLING) {
         f = find(v, FINDING_FILLING,
                  "growth that slows down: %s, perhaps a cache still filling",

@@ -10,9 +10,29 @@
 
 #include "reporter/cli.h"
 
+/* Confirmed groups first, then by what they hold. */
+static int
+compare_groups(const void *va, const void *vb)
+{
+    const struct hkr_group *a = &((const struct group *)va)->head;
+    const struct hkr_group *b = &((const struct group *)vb)->head;
+    uint64_t x = a->instances * a->instance_bytes + a->held_bytes;
+    uint64_t y = b->instances * b->instance_bytes + b->held_bytes;
+
+    if (!a->confirmed != !b->confirmed)
+        return !a->confirmed - !b->confirmed;
+    if (x != y)
+        return x < y ? 1 : -1;
+    return (a->fingerprint > b->fingerprint)
+        - (a->fingerprint < b->fingerprint);
+}
+
 static int
 fill(struct view *v)
 {
+    if (v->rec->group_count)
+        qsort(v->rec->groups, v->rec->group_count, sizeof *v->rec->groups,
+              compare_groups);
     if (state_now(v->rec, &v->now) || state_at(v->rec, 0, &v->first)
         || paths_make(v->rec, &v->now, NULL, NULL, &v->paths)
         || !(v->order = paths_by_live_bytes(&v->paths)))

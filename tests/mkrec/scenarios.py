@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
 """scenarios.py NAME FILE [KEY=VALUE ...] -- writes the recording of a
-scenario with a known answer.  Without arguments: the list."""
+scenario with a known answer.  Without arguments: the list.  chunk_bytes=N
+makes smaller chunks; other keys are arguments of the scenario."""
 import random
 import sys
 
@@ -92,7 +93,9 @@ def short():
 @scenario
 def killed():
     """State LIVE, a pid that cannot be, writing when it died."""
-    r = short()
+    r = base()
+    r.alloc(path(r, 0x401000), 3, 300)
+    r.snapshot(0.1)
     r.state, r.seq, r.pid = 1, 9, 0x7ffffff0
     r.facts = [(n, v) for n, v in r.facts if n != "pid"]
     return r
@@ -201,7 +204,10 @@ def main():
         print("\n".join(SCENARIOS))
         return 2
     kw = dict(a.split("=", 1) for a in sys.argv[3:])
-    SCENARIOS[sys.argv[1]](**kw).write(sys.argv[2])
+    chunk_bytes = int(kw.pop("chunk_bytes", 0))
+    rec = SCENARIOS[sys.argv[1]](**kw)
+    rec.chunk_bytes = chunk_bytes or rec.chunk_bytes
+    rec.write(sys.argv[2])
     return 0
 
 

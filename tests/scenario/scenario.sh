@@ -6,27 +6,35 @@
 #	same "sorting" sort words       the same output and status both ways,
 #	                                and every recording opens
 #	json "$FILE" .totals.frees      a value of a recording
-#	build_victim threads -pthread   $VICTIM/threads from tests/victims
+#	need_victims threads            $VICTIMS/threads is there
 #
 # Everything is done in folders below $TMP.
 
 SCENARIOS=$TOP/tests/scenario
-VICTIM=$TMP/victims
+VICTIMS=$BUILD/tests/victims
+HELPERS=$TMP/helpers
 WORK=$TMP/work # where a command of same() starts: empty, or as made_by says
 SEEN=$TMP/seen
 made_by=
-mkdir -p "$VICTIM" "$SEEN"
+mkdir -p "$HELPERS" "$SEEN"
 
-# build_victim NAME [CC-ARGUMENT...]: from tests/victims, or from here.
-build_victim() {
-    local name=$1 source=$TOP/tests/victims/$1.c
+# need_victims NAME...: those of tests/victims that make check builds.
+need_victims() {
+    local name
+    for name; do
+        [ -x "$VICTIMS/$name" ] || bail_out "no $VICTIMS/$name: make check"
+    done
+}
+
+# build_helper NAME [CC-ARGUMENT...]: $HELPERS/NAME from NAME.c beside us.
+build_helper() {
+    local name=$1
     shift
-    [ -f "$source" ] || source=$SCENARIOS/$name.c
     # shellcheck disable=SC2086 # CC may be more than one word
-    $CC -std=gnu11 -O1 -g -I"$TOP/include" -I"$TOP" -o "$VICTIM/$name" \
-        "$source" "$@" >"$TMP/cc.$name" 2>&1 && return
+    $CC -std=gnu11 -O1 -g -I"$TOP/include" -o "$HELPERS/$name" \
+        "$SCENARIOS/$name.c" "$@" >"$TMP/cc.$name" 2>&1 && return
     diag <"$TMP/cc.$name"
-    return 1
+    bail_out "$name.c does not compile"
 }
 
 # json FILE JQ-FILTER [JQ-ARGUMENT...]
@@ -66,8 +74,11 @@ run_in_work() {
     fresh_folder "$WORK"
     [ -z "$made_by" ] || (cd "$WORK" && "$made_by") >/dev/null 2>&1
     fresh_folder "$seen"
-    (cd "$WORK" && exec "$@") <"${input:-/dev/null}" \
-        >"$seen/out" 2>"$seen/err" || status=$?
+    # The shell's own remark on a signal goes nowhere.
+    {
+        (cd "$WORK" && "$@") <"${input:-/dev/null}" \
+            >"$seen/out" 2>"$seen/err" || status=$?
+    } 2>/dev/null
     echo "$status" >"$seen/status"
 }
 
@@ -112,10 +123,10 @@ same() {
         ok "$name: its recordings open" recorded
 }
 
-# output_of FUNCTION: its output lands in $SEEN/bare or $SEEN/agent, so that
-# the two can be compared by same_result.
-both_ways() { # NAME FUNCTION; the function starts what $wrap says
-    local name=$1 function=$2 way
+# both_ways NAME FUNCTION: for servers; the function starts "${wrap[@]}" server,
+# and what it prints is compared.
+both_ways() {
+    local name=$1 function=$2 way wrap
     fresh_folder "$SEEN/hk"
     for way in bare agent; do
         wrap=()

@@ -80,8 +80,13 @@ one(void)
 
 /* ---- against a model ---------------------------------------------------- */
 
+#if defined(__SANITIZE_THREAD__)
+#define PLACES 20000
+#define STEPS 100000
+#else
 #define PLACES 300000
 #define STEPS 1500000
+#endif
 
 static struct other places[PLACES];
 static unsigned char in[PLACES];

@@ -49,6 +49,8 @@ class_of(size_t bytes)
     size_t need = bytes + sizeof(struct head);
     size_t class = SMALLEST;
 
+    if (bytes > ARENA_BYTES)
+        return CLASSES;
     while (class < CLASSES && ((size_t)1 << class) < need)
         class++;
     return class;

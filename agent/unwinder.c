@@ -1,0 +1,199 @@
+/*
+ * SPDX-License-Identifier: BSD-2-Clause
+ *
+ * unwinder.c -- open libunwind and turn some of its imports around.
+ *
+ * Called by   capture.c, once.
+ * Threads     one, at start; the redirected functions run in any.
+ * Memory      none.
+ * Fails       NULL: without libunwind stacks have one frame.
+ */
+#include "agent/unwinder.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <limits.h>
+#include <link.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "agent/modules.h"
+#include "agent/os.h"
+
+#define NO_PIPE (INT_MAX - 1) /* a number that no descriptor has */
+#define PAGE_BYTES 4096u
+
+#if defined(__x86_64__)
+#define IS_IMPORT(type) \
+    ((type) == R_X86_64_JUMP_SLOT || (type) == R_X86_64_GLOB_DAT)
+#else
+#define IS_IMPORT(type) \
+    ((type) == R_AARCH64_JUMP_SLOT || (type) == R_AARCH64_GLOB_DAT)
+#endif
+
+static long
+result_of(long result)
+{
+    if (result >= 0 || result < -4095)
+        return result;
+    errno = (int)-result;
+    return -1;
+}
+
+static int
+no_pipe2(int fds[2], int flags)
+{
+    (void)flags;
+    fds[0] = fds[1] = NO_PIPE;
+    return 0;
+}
+
+/* Can a byte be read at p?  The kernel reads eight, aligned, and then finds
+   that the first argument makes no sense. */
+static long
+is_readable(uintptr_t p)
+{
+    long err = os_call(SYS_rt_sigprocmask, -1, (long)(p & ~(uintptr_t)7), 0, 8,
+                       0, 0);
+
+    errno = err == -EFAULT ? EFAULT : 0;
+    return err == -EFAULT ? -1 : 1;
+}
+
+static ssize_t
+no_read(int fd, void *buf, size_t bytes)
+{
+    if (fd != NO_PIPE)
+        return (ssize_t)result_of(os_read(fd, buf, bytes));
+    errno = EAGAIN;
+    return -1;
+}
+
+static ssize_t
+no_write(int fd, const void *buf, size_t bytes)
+{
+    if (fd == NO_PIPE)
+        return is_readable((uintptr_t)buf);
+    return (ssize_t)result_of(os_write(fd, buf, bytes));
+}
+
+static long
+no_syscall(long number, long a, long b, long c, long d, long e, long f)
+{
+    if (number == SYS_write && a == NO_PIPE)
+        return is_readable((uintptr_t)b);
+    return result_of(os_call(number, a, b, c, d, e, f));
+}
+
+static int
+no_close(int fd)
+{
+    return fd == NO_PIPE ? 0 : (int)result_of(os_close(fd));
+}
+
+static int
+no_open(const char *path, int flags)
+{
+    (void)path;
+    (void)flags;
+    errno = ENOENT;
+    return -1;
+}
+
+/*
+ * The data that libunwind gives its callback begins with the address it looks
+ * for.  Were that not so, the address would be unknown to us, and the loader
+ * would be asked as before.
+ */
+static int
+iterate(int (*visit)(struct dl_phdr_info *, size_t, void *), void *data)
+{
+    struct dl_phdr_info info;
+
+    if (data && modules_describe(*(const uintptr_t *)data, &info))
+        return visit(&info, sizeof(info), data);
+    return dl_iterate_phdr(visit, data);
+}
+
+struct redirect {
+    const char *name;
+    void *to;
+};
+static const struct redirect redirects[] = {
+    {"pipe2", no_pipe2},   {"read", no_read},       {"write", no_write},
+    {"close", no_close},   {"syscall", no_syscall}, {"open", no_open},
+    {"open64", no_open},   {"dl_iterate_phdr", iterate},
+};
+
+static void
+store(uintptr_t slot, void *to)
+{
+    uintptr_t page = slot & ~(uintptr_t)(PAGE_BYTES - 1);
+
+    if (os_call(SYS_mprotect, (long)page, PAGE_BYTES,
+                PROT_READ | PROT_WRITE, 0, 0, 0) == 0)
+        *(void **)slot = to;
+}
+
+static void
+redirect_one(const struct link_map *map, const ElfW(Rela) *r,
+             const ElfW(Sym) *symbols, const char *names)
+{
+    const char *name = names + symbols[ELF64_R_SYM(r->r_info)].st_name;
+
+    if (!IS_IMPORT(ELF64_R_TYPE(r->r_info)))
+        return;
+    for (size_t i = 0; i < sizeof(redirects) / sizeof(redirects[0]); i++)
+        if (strcmp(name, redirects[i].name) == 0)
+            store(map->l_addr + r->r_offset, redirects[i].to);
+}
+
+static void
+redirect_table(const struct link_map *map, const ElfW(Dyn) *table,
+               size_t bytes, const ElfW(Sym) *symbols, const char *names)
+{
+    const ElfW(Rela) *r = (const void *)(table ? table->d_un.d_ptr : 0);
+
+    for (; r && bytes >= sizeof(*r); r++, bytes -= sizeof(*r))
+        redirect_one(map, r, symbols, names);
+}
+
+static void
+redirect_imports(const struct link_map *map)
+{
+    const ElfW(Dyn) *plt = NULL, *rela = NULL;
+    const ElfW(Sym) *symbols = NULL;
+    const char *names = NULL;
+    size_t plt_bytes = 0, rela_bytes = 0;
+
+    for (const ElfW(Dyn) *d = map->l_ld; d->d_tag != DT_NULL; d++) {
+        if (d->d_tag == DT_JMPREL)
+            plt = d;
+        else if (d->d_tag == DT_PLTRELSZ)
+            plt_bytes = d->d_un.d_val;
+        else if (d->d_tag == DT_RELA)
+            rela = d;
+        else if (d->d_tag == DT_RELASZ)
+            rela_bytes = d->d_un.d_val;
+        else if (d->d_tag == DT_SYMTAB)
+            symbols = (const void *)d->d_un.d_ptr;
+        else if (d->d_tag == DT_STRTAB)
+            names = (const char *)d->d_un.d_ptr;
+    }
+    if (!symbols || !names)
+        return;
+    redirect_table(map, plt, plt_bytes, symbols, names);
+    redirect_table(map, rela, rela_bytes, symbols, names);
+}
+
+void *
+unwinder_open(void)
+{
+    void *lib = dlopen("libunwind.so.8", RTLD_NOW | RTLD_LOCAL);
+    struct link_map *map;
+
+    if (lib && dlinfo(lib, RTLD_DI_LINKMAP, &map) == 0)
+        redirect_imports(map);
+    return lib;
+}

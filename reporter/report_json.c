@@ -1,0 +1,591 @@
+/*
+ * SPDX-License-Identifier: BSD-2-Clause
+ *
+ * report_json.c -- schema "heapknot-report-1".
+ *
+ * Members are written in the order of the manual.  Times are seconds, and
+ * seconds since the start where they name a moment; sizes are bytes.  Keys are
+ * only ever added.
+ */
+#include "reporter/render.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "reporter/json_out.h"
+
+#define SCHEMA "heapknot-report-1"
+
+static double
+seconds(uint64_t ns)
+{
+    return (double)ns / 1e9;
+}
+
+static json_t *
+time_text(uint64_t realtime_ns)
+{
+    time_t t = (time_t)(realtime_ns / 1000000000);
+    char text[64];
+    struct tm tm;
+
+    if (realtime_ns == 0 || !gmtime_r(&t, &tm)
+        || strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
+        return json_null();
+    return json_text(text);
+}
+
+static json_t *
+command_list(const struct recording *rec)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < rec->fact_count; i++)
+        if (strcmp(rec->facts[i].name, "command") == 0)
+            json_array_append_new(list, json_text(rec->facts[i].value));
+    return list;
+}
+
+static json_t *
+process_object(const struct view *view)
+{
+    static const char *const facts[] = {
+        "exe",     "exe_build_id", "ppid",   "host",    "boot_id",
+        "cwd",     "allocator",    "unwinder", "options", "agent_version"};
+    const struct recording *rec = view->rec;
+    const struct hkr_header *h = &rec->header;
+    char *command = recording_command(rec);
+    int ended = h->state == HKR_STATE_LIVE && view->live ? 0 : 1;
+    json_t *o = json_object();
+
+    json_put(o, "command", json_text(command ? command : ""));
+    free(command);
+    json_put(o, "arguments", command_list(rec));
+    json_put_number(o, "pid", h->pid);
+    json_put(o, "started", time_text(h->start_realtime_ns));
+    json_put(o, "ended",
+             ended ? time_text(h->start_realtime_ns + h->published_ns)
+                   : json_null());
+    json_put(o, "state", json_text(view_state(view)));
+    json_put(o, "seconds", json_real(view_ran_seconds(view)));
+    json_put_number(o, "exit_signal", h->exit_signal);
+    json_put(o, "reason", json_text(h->reason));
+    json_put(o, "publish_seconds", json_real(seconds(h->publish_interval_ns)));
+    for (size_t i = 0; i < sizeof facts / sizeof *facts; i++)
+        json_put(o, facts[i], json_text(recording_fact(rec, facts[i])));
+    return o;
+}
+
+/* Objects of all counters of one kind. */
+#define NOTHING(name)
+#define PUT(name) \
+    json_put_number(o, #name, recording_counter(view->rec, COUNTER_##name));
+static json_t *
+totals_object(const struct view *view)
+{
+    json_t *o = json_object();
+#define TOTAL PUT
+#define LOSS NOTHING
+#define COST NOTHING
+#define FACT PUT
+#define HK_COUNTER(name, kind, unit, help) kind(name)
+#include "tbl/counters.h"
+#undef HK_COUNTER
+#undef TOTAL
+#undef LOSS
+#undef COST
+#undef FACT
+    return o;
+}
+
+static json_t *
+losses_object(const struct view *view)
+{
+    json_t *o = json_object();
+#define TOTAL NOTHING
+#define LOSS PUT
+#define COST NOTHING
+#define FACT NOTHING
+#define HK_COUNTER(name, kind, unit, help) kind(name)
+#include "tbl/counters.h"
+#undef HK_COUNTER
+#undef TOTAL
+#undef LOSS
+#undef COST
+#undef FACT
+    json_put_number(o, "truncated", view->rec->missing_bytes);
+    json_put_number(o, "torn", (uint64_t)view->rec->torn);
+    return o;
+}
+
+static json_t *
+cost_object(const struct view *view)
+{
+    json_t *o = json_object();
+#define TOTAL NOTHING
+#define LOSS NOTHING
+#define COST PUT
+#define FACT NOTHING
+#define HK_COUNTER(name, kind, unit, help) kind(name)
+#include "tbl/counters.h"
+#undef HK_COUNTER
+#undef TOTAL
+#undef LOSS
+#undef COST
+#undef FACT
+    return o;
+}
+
+static json_t *
+finding_object(const struct view *view, const struct finding *f)
+{
+    json_t *o = json_object(), *because = json_array();
+
+    json_put(o, "headline", json_text(f->headline));
+    json_put(o, "kind", json_text(verdict_kind(f->kind)));
+    for (size_t i = 0; i < f->because_count; i++)
+        json_array_append_new(because, json_text(f->because[i]));
+    json_put(o, "because", because);
+    if (f->path != FINDING_NO_PATH)
+        json_put_number(o, "stack", view->paths.items[f->path].stack);
+    if (f->type)
+        json_put(o, "type",
+                 json_text(recording_string(view->rec,
+                                            view->rec->types[f->type].name)));
+    return o;
+}
+
+/* The headline's finding, and the others under "also". */
+static json_t *
+verdict_object(const struct view *view)
+{
+    json_t *o = finding_object(view, &view->verdict.items[0]);
+    json_t *also = json_array();
+
+    for (size_t i = 1; i < view->verdict.count; i++)
+        json_array_append_new(also,
+                              finding_object(view, &view->verdict.items[i]));
+    json_put(o, "also", also);
+    return o;
+}
+
+static json_t *
+frame_list(const struct names *names, uint32_t node)
+{
+    struct frames frames = {0};
+    json_t *list = json_array();
+
+    frames_of(names, node, &frames);
+    for (size_t i = 0; i < frames.count; i++) {
+        const struct sym_frame *f = &frames.items[i].at;
+        json_t *o = json_object();
+
+        json_put(o, "function", json_text(f->function));
+        json_put(o, "file", json_text(f->file));
+        json_put(o, "line", f->line > 0 ? json_integer(f->line) : json_null());
+        json_put(o, "module", json_text(f->module));
+        json_put(o, "inlined", json_boolean(f->inlined));
+        json_array_append_new(list, o);
+    }
+    frames_free(&frames);
+    return list;
+}
+
+static const char *
+trend_word(const struct trend *t)
+{
+    static const char *const words[] = {"too-short", "flat",   "grew",
+                                        "startup",   "filled", "idle",
+                                        "filling",   "leak"};
+
+    return t ? words[t->kind] : NULL;
+}
+
+static void
+put_trend(json_t *o, const struct trend *t)
+{
+    json_put(o, "trend", json_text(trend_word(t)));
+    json_put(o, "per_second", json_real(t ? t->per_second : 0));
+}
+
+static void
+write_stacks(const struct view *view, size_t top, struct json_out *out)
+{
+    uint32_t n = view->paths.count;
+
+    if (top && n > top)
+        n = (uint32_t)top;
+    json_list_begin(out, "stacks");
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t index = view->order[i];
+        const struct path *p = &view->paths.items[index];
+        json_t *o = json_object();
+
+        json_put_number(o, "id", p->stack);
+        json_put_number(o, "live_bytes", counts_live_bytes(&p->counts));
+        json_put_number(o, "live_blocks", counts_live_blocks(&p->counts));
+        json_put_number(o, "allocations", p->counts.allocations);
+        json_put_number(o, "frees", p->counts.frees);
+        json_put_number(o, "allocated_bytes", p->counts.allocated_bytes);
+        json_put(o, "truncated",
+                 json_boolean(p->flags & HKR_STACK_TRUNCATED));
+        put_trend(o, growth_path(&view->growth, index));
+        json_put(o, "frames", frame_list(&view->names, p->node));
+        json_list_add(out, o);
+    }
+    json_list_end(out);
+}
+
+static void
+write_types(const struct view *view, struct json_out *out)
+{
+    json_list_begin(out, "types");
+    for (uint32_t i = 1; i < view->rec->type_count; i++) {
+        const struct hkr_type *t = &view->rec->types[i];
+        uint64_t live = counts_live_objects(&view->now.types[i]);
+        uint64_t first = counts_live_objects(&view->first.types[i]);
+        json_t *o = json_object();
+
+        json_put(o, "name", json_text(recording_string(view->rec, t->name)));
+        json_put_number(o, "live", live);
+        json_put_number(o, "created", t->created);
+        json_put_number(o, "destroyed", t->destroyed);
+        json_put(o, "delta", json_integer((json_int_t)(live - first)));
+        json_put_number(o, "tracked", t->tracked);
+        json_put_number(o, "size", t->size_bytes);
+        json_put(o, "leaf", json_boolean(t->flags & HKR_TYPE_LEAF));
+        json_put(o, "foreign", json_boolean(t->flags & HKR_TYPE_FOREIGN));
+        put_trend(o, growth_type(&view->growth, i));
+        json_list_add(out, o);
+    }
+    json_list_end(out);
+}
+
+static json_t *
+type_text(const struct recording *rec, uint32_t type)
+{
+    return json_text(recording_string(rec, rec->types[type].name));
+}
+
+static json_t *
+member_list(const struct recording *rec, const struct group *g)
+{
+    json_t *list = json_array();
+
+    for (uint32_t i = 0; i < g->head.member_count; i++) {
+        const struct hkr_member *m = &g->members[i];
+        json_t *o = json_object();
+
+        json_put(o, "type", type_text(rec, m->type));
+        json_put_number(o, "refcount", m->refcount);
+        json_put_number(o, "known", m->known);
+        json_put_number(o, "bytes", m->bytes);
+        json_array_append_new(list, o);
+    }
+    return list;
+}
+
+static json_t *
+edge_list(const struct recording *rec, const struct group *g)
+{
+    json_t *list = json_array();
+
+    for (uint32_t i = 0; i < g->head.edge_count; i++) {
+        const struct hkr_edge *e = &g->edges[i];
+        json_t *o = json_object();
+
+        json_put_number(o, "from", e->from);
+        json_put_number(o, "to", e->to);
+        json_put(o, "label", json_text(recording_string(rec, e->label)));
+        json_put(o, "index", e->index < 0 ? json_null()
+                                          : json_integer(e->index));
+        json_array_append_new(list, o);
+    }
+    return list;
+}
+
+static json_t *
+site_list(const struct view *view, const struct hkr_site *sites,
+          uint32_t count)
+{
+    const struct recording *rec = view->rec;
+    json_t *list = json_array();
+
+    for (uint32_t i = 0; i < count; i++) {
+        json_t *o = json_object();
+
+        json_put_number(o, "count", sites[i].count);
+        json_put(o, "type", type_text(rec, sites[i].type));
+        json_put_number(o, "stack", sites[i].stack);
+        json_put(o, "frames",
+                 frame_list(&view->names, rec->stacks[sites[i].stack].node));
+        json_array_append_new(list, o);
+    }
+    return list;
+}
+
+static json_t *
+group_object(const struct view *view, const struct group *g)
+{
+    const struct hkr_group *h = &g->head;
+    json_t *o = json_object();
+    char fingerprint[20];
+
+    snprintf(fingerprint, sizeof fingerprint, "%016" PRIx64, h->fingerprint);
+    json_put(o, "fingerprint", json_text(fingerprint));
+    json_put(o, "state", json_text(h->confirmed ? "confirmed" : "suspect"));
+    json_put_number(o, "instances", h->instances);
+    json_put_number(o, "confirmed", h->confirmed);
+    json_put_number(o, "objects", h->objects);
+    json_put_number(o, "bytes", h->instance_bytes);
+    json_put_number(o, "held_objects", h->held_objects);
+    json_put_number(o, "held_bytes", h->held_bytes);
+    json_put(o, "first_seen", json_real(seconds(h->first_seen_ns)));
+    json_put_number(o, "first_scan", h->first_scan);
+    json_put_number(o, "last_scan", h->last_scan);
+    json_put(o, "members", member_list(view->rec, g));
+    json_put(o, "edges", edge_list(view->rec, g));
+    json_put(o, "created", site_list(view, g->created, h->created_count));
+    json_put(o, "last_release",
+             site_list(view, g->released, h->released_count));
+    return o;
+}
+
+static void
+write_cycles(const struct view *view, size_t top, struct json_out *out)
+{
+    json_list_begin(out, "cycles");
+    for (size_t i = 0; i < view->rec->group_count && (!top || i < top); i++)
+        json_list_add(out, group_object(view, &view->rec->groups[i]));
+    json_list_end(out);
+}
+
+static const char *
+scan_status(uint32_t status)
+{
+    static const char *const words[] = {"done",    "denied",    "hung",
+                                        "crashed", "no-memory", "truncated"};
+
+    return status < sizeof words / sizeof *words ? words[status] : "unknown";
+}
+
+static json_t *
+scan_object(const struct recording *rec, const struct hkr_scan *s)
+{
+    json_t *o = json_object();
+
+    json_put(o, "kind",
+             json_text(s->kind == HKR_SCAN_EXACT ? "exact" : "unknown"));
+    json_put(o, "status", json_text(scan_status(s->status)));
+    json_put_number(o, "generation", s->generation);
+    json_put(o, "time", json_real(seconds(s->time_ns)));
+    json_put_number(o, "objects", s->objects);
+    json_put_number(o, "edges", s->edges);
+    json_put_number(o, "unreachable", s->unreachable);
+    json_put(o, "seconds", json_real(seconds(s->child_ns)));
+    json_put(o, "pause_ms", json_real((double)s->pause_ns / 1e6));
+    json_put(o, "predicted_pause_ms",
+             json_real((double)s->predicted_pause_ns / 1e6));
+    json_put_number(o, "suspects", s->suspects);
+    json_put_number(o, "confirmed", s->confirmed);
+    json_put_number(o, "resurrected", s->resurrected);
+    json_put_number(o, "unknown_edges", s->unknown_edges);
+    json_put_number(o, "skipped_objects", s->skipped_objects);
+    json_put_number(o, "excess_edges", s->excess_edges);
+    if (s->culprit)
+        json_put(o, "culprit", json_text(recording_string(rec, s->culprit)));
+    return o;
+}
+
+static void
+write_scans(const struct view *view, struct json_out *out)
+{
+    json_list_begin(out, "scans");
+    for (uint32_t i = 1; i < view->rec->scan_count; i++)
+        json_list_add(out, scan_object(view->rec, &view->rec->scans[i]));
+    json_list_end(out);
+}
+
+static json_t *
+timeline_object(const struct view *view)
+{
+    const struct recording *rec = view->rec;
+    json_t *o = json_object();
+    size_t n = rec->snapshot_count;
+
+    json_put_number(o, "snapshots", n);
+    json_put_number(o, "used", view->growth.snapshots);
+    json_put(o, "first",
+             json_real(n ? seconds(rec->snapshots[0].head.time_ns) : 0));
+    json_put(o, "last",
+             json_real(n ? seconds(rec->snapshots[n - 1].head.time_ns) : 0));
+    put_trend(o, &view->growth.total);
+    return o;
+}
+
+static json_t *
+snapshot_object(const struct recording *rec, size_t index)
+{
+    const struct hkr_snapshot *h = &rec->snapshots[index].head;
+    json_t *o = json_object();
+
+    json_put_number(o, "snapshot", index + 1);
+    json_put(o, "time", json_real(seconds(h->time_ns)));
+    if (h->name)
+        json_put(o, "name", json_text(recording_string(rec, h->name)));
+    json_put_number(o, "live_bytes", h->live_bytes);
+    json_put_number(o, "live_blocks", h->live_blocks);
+    json_put_number(o, "allocations", h->allocations);
+    json_put_number(o, "frees", h->frees);
+    json_put_number(o, "usable_bytes", h->usable_bytes);
+    json_put_number(o, "rss_bytes", h->rss_bytes);
+    json_put_number(o, "heap_bytes", h->heap_bytes);
+    json_put_number(o, "agent_bytes", h->agent_bytes);
+    return o;
+}
+
+/* "snapshots": all of them; "marks": those with a name. */
+static void
+write_snapshots(const struct view *view, int marks, struct json_out *out)
+{
+    json_list_begin(out, marks ? "marks" : "snapshots");
+    for (size_t i = 0; i < view->rec->snapshot_count; i++)
+        if (!marks || view->rec->snapshots[i].head.name)
+            json_list_add(out, snapshot_object(view->rec, i));
+    json_list_end(out);
+}
+
+static void
+begin(struct json_out *out, const struct view *view, FILE *file)
+{
+    json_begin(out, file);
+    json_member(out, "schema", json_text(SCHEMA));
+    json_member(out, "verdict", verdict_object(view));
+    json_member(out, "process", process_object(view));
+}
+
+int
+json_report(const struct view *view, size_t top, FILE *file)
+{
+    struct json_out out;
+
+    begin(&out, view, file);
+    json_member(&out, "totals", totals_object(view));
+    write_stacks(view, top, &out);
+    write_types(view, &out);
+    write_cycles(view, top, &out);
+    write_scans(view, &out);
+    json_member(&out, "losses", losses_object(view));
+    json_member(&out, "cost", cost_object(view));
+    json_member(&out, "timeline", timeline_object(view));
+    write_snapshots(view, 0, &out);
+    write_snapshots(view, 1, &out);
+    return json_end(&out);
+}
+
+int
+json_cycles(const struct view *view, size_t top, FILE *file)
+{
+    struct json_out out;
+
+    begin(&out, view, file);
+    write_cycles(view, top, &out);
+    write_scans(view, &out);
+    json_member(&out, "losses", losses_object(view));
+    return json_end(&out);
+}
+
+int
+json_types(const struct view *view, size_t top, FILE *file)
+{
+    struct json_out out;
+
+    (void)top;
+    begin(&out, view, file);
+    write_types(view, &out);
+    json_member(&out, "losses", losses_object(view));
+    return json_end(&out);
+}
+
+static json_t *
+moment_object(const struct moment *m)
+{
+    json_t *o = json_object();
+
+    json_put(o, "file", json_text(m->names.rec->path));
+    json_put(o, "moment", json_text(m->label));
+    json_put(o, "time", json_real(seconds(m->state.time_ns)));
+    json_put_number(o, "pid", m->names.rec->header.pid);
+    return o;
+}
+
+static json_t *
+difference(uint64_t a, uint64_t b)
+{
+    return json_integer((json_int_t)(b - a));
+}
+
+static json_t *
+change_object(const struct stack_counts *a, const struct stack_counts *b)
+{
+    json_t *o = json_object();
+
+    json_put(o, "live_bytes",
+             difference(counts_live_bytes(a), counts_live_bytes(b)));
+    json_put(o, "live_blocks",
+             difference(counts_live_blocks(a), counts_live_blocks(b)));
+    json_put(o, "allocations", difference(a->allocations, b->allocations));
+    json_put(o, "frees", difference(a->frees, b->frees));
+    json_put(o, "allocated_bytes",
+             difference(a->allocated_bytes, b->allocated_bytes));
+    return o;
+}
+
+static void
+write_changed_types(const struct diff *diff, struct json_out *out)
+{
+    json_list_begin(out, "types");
+    for (size_t i = 0; i < diff->type_count; i++) {
+        const struct diff_type *t = &diff->types[i];
+        json_t *o = json_object();
+
+        json_put(o, "name", json_text(t->name));
+        json_put(o, "live", difference(counts_live_objects(&t->a),
+                                       counts_live_objects(&t->b)));
+        json_put(o, "created", difference(t->a.created, t->b.created));
+        json_put(o, "destroyed",
+                 difference(t->a.destroyed, t->b.destroyed));
+        json_list_add(out, o);
+    }
+    json_list_end(out);
+}
+
+int
+json_diff(const struct diff *diff, size_t top, FILE *file)
+{
+    struct json_out out;
+
+    json_begin(&out, file);
+    json_member(&out, "schema", json_text("heapknot-diff-1"));
+    json_member(&out, "from", moment_object(diff->a));
+    json_member(&out, "to", moment_object(diff->b));
+    json_member(&out, "matched_by",
+                json_text(diff->by_names ? "names" : "addresses"));
+    json_member(&out, "totals",
+                change_object(&diff->total_a, &diff->total_b));
+    json_list_begin(&out, "stacks");
+    for (size_t i = 0; i < diff->path_count && (!top || i < top); i++) {
+        const struct diff_path *p = &diff->paths[i];
+        json_t *o = change_object(&p->a, &p->b);
+
+        json_put_number(o, "id", p->stack);
+        json_put(o, "frames", frame_list(p->names, p->node));
+        json_list_add(&out, o);
+    }
+    json_list_end(&out);
+    write_changed_types(diff, &out);
+    return json_end(&out);
+}

@@ -1,0 +1,95 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# A program drops N cycles of K shapes while other threads work on objects of
+# the same type: the background scans find N and K, confirmed, and nothing
+# else, in 20 runs.  And the cycles of an unchanged library: jansson-knot.
+#
+# RUNS=N and SEED=N in the environment choose other runs.
+# shellcheck source=tests/tap/tap.sh
+. "$(dirname "$0")/../tap/tap.sh"
+# shellcheck source=tests/scenario/scenario.sh
+. "$TOP/tests/scenario/scenario.sh"
+need jq
+need_victims cycles
+
+RUNS=${RUNS:-20}
+SEED=${SEED:-1}
+HURRY=(--scan-interval=200ms --min-age=100ms --pause-budget=50%
+    --cpu-budget=100% --publish=100ms)
+
+# Groups as "instances objects held", sorted; only what is confirmed.
+found() {
+    json "$1" '.cycles[]? | select(.state == "confirmed") |
+        "\(.instances) \(.objects) \((.held_objects // 0) / .instances)"' |
+        sort
+}
+
+# The same of what was planted.
+planted() {
+    sed -n 's/^shape .* instances \([0-9]*\) objects-per-instance \([0-9]*\) held \([0-9]*\)$/\1 \2 \3/p' \
+        "$1" | sort
+}
+
+finds_all() { # RECORDING TRUTH
+    [ "$(found "$1")" = "$(planted "$2")" ]
+}
+
+# One run: until everything is confirmed, or 10 s; then it is looked at again
+# when the program is gone.
+plant() { # RUN SHAPES INSTANCES THREADS
+    local pid recording=$TMP/$1.hk truth=$TMP/$1.truth
+    mkfifo "$TMP/$1.stdin"
+    "$HEAPKNOT" run "${HURRY[@]}" -o "$recording" -- \
+        "$VICTIMS/cycles" --seed="$1" --shapes="$2" --instances="$3" \
+        --threads="$4" <"$TMP/$1.stdin" >"$truth" 2>"$TMP/$1.err" &
+    pid=$!
+    stop_at_exit "$pid"
+    exec 7>"$TMP/$1.stdin"
+    wait_until 10 grep -q '^ready' "$truth"
+    wait_until 10 finds_all "$recording" "$truth"
+    exec 7>&-
+    wait "$pid"
+    # Teardown: nothing that was alive may be called garbage then, either.
+    finds_all "$recording" "$truth" && return
+    echo "planted (instances, objects, held):"
+    planted "$truth"
+    echo "found:"
+    found "$recording"
+    json "$recording" '.cycles[]? | "\(.state) \(.instances) x \(.objects)"'
+    json "$recording" '.scans[]? | tostring' | tail -n 5
+    cat "$TMP/$1.err"
+    return 1
+}
+
+for ((run = SEED; run < SEED + RUNS; run++)); do
+    shapes=$((1 + run % 7))
+    ok "run $run: $shapes shapes of cycles, as many as were dropped" \
+        plant "$run" "$shapes" $((5 + run * 13 % 60)) $((1 + run % 4))
+done
+
+# ---- an unchanged library ---------------------------------------------------
+
+jansson=$BUILD/examples/jansson-knot/jansson-knot
+if [ ! -x "$jansson" ]; then
+    skip 4 "jansson-knot is not built"
+    done_testing
+fi
+
+planted_jansson() {
+    sed -n '/total/d; s/^planted .* instances \([0-9]*\) objects \([0-9]*\)$/\1 \2/p' \
+        "$1" | sort
+}
+
+"$HEAPKNOT" run "${HURRY[@]}" -o "$TMP/jansson.hk" -- \
+    "$jansson" --seconds=2 >"$TMP/jansson.out" 2>"$TMP/jansson.err"
+is_int 0 $? "jansson-knot ends well"
+is_str "$(planted_jansson "$TMP/jansson.out")" \
+    "$(found "$TMP/jansson.hk" | cut -d ' ' -f 1,2)" \
+    "exactly the circular values that were planted are found"
+is_str "$("$jansson" --seconds=0)" "$(cat "$TMP/jansson.out")" \
+    "the program says the same as without"
+like 'next|items|"b"' \
+    "$(json "$TMP/jansson.hk" '[.cycles[].edges[].label] | tostring')" \
+    "the keys of the objects are the labels"
+done_testing
