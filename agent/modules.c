@@ -20,6 +20,8 @@
 #include <string.h>
 
 #include "agent/boot.h"
+#include "agent/counters.h"
+#include "agent/imports.h"
 #include "agent/intern.h"
 #include "agent/lock.h"
 #include "agent/meta.h"
@@ -146,13 +148,38 @@ note_reuse(uint64_t lo, uint64_t hi)
             __atomic_store_n(&reused, 1, __ATOMIC_RELAXED);
 }
 
+/* Bound at load to another malloc than ours (RTLD_DEEPBIND)?  A lazy slot
+   still points into the object itself. */
+static void
+check_malloc(const char *name, uintptr_t *slot, void *arg)
+{
+    const struct module *m = arg;
+    int is_lazy = *slot >= m->start && *slot < m->end;
+
+    if (strcmp(name, "malloc") == 0 && !is_lazy && *slot &&
+        !modules_is_agent(*slot) && !count_get(HKC_static_allocator))
+        count_add(HKC_deepbind, 1);
+}
+
+static void
+check_binding(struct module *m, const struct dl_phdr_info *info)
+{
+    for (int i = 0; i < info->dlpi_phnum && boot_is_recording(); i++) {
+        const ElfW(Phdr) *p = &info->dlpi_phdr[i];
+
+        if (p->p_type == PT_DYNAMIC)
+            imports_visit((const void *)(info->dlpi_addr + p->p_vaddr),
+                          info->dlpi_addr, check_malloc, m);
+    }
+}
+
 static uint32_t
 add_module(const struct dl_phdr_info *info, uint64_t lo, uint64_t hi,
            int is_exe)
 {
     uint32_t id = module_count + 1;
     struct module *m = &modules[id];
-    char buf[4096];
+    char buf[1024];
     const char *path = module_path(info, is_exe, buf, sizeof(buf));
 
     if (id >= MODULE_MAX)
@@ -172,6 +199,7 @@ add_module(const struct dl_phdr_info *info, uint64_t lo, uint64_t hi,
         agent_end = hi;
     }
     read_build_id(m, info);
+    check_binding(m, info);
     __atomic_store_n(&module_count, id, __ATOMIC_RELEASE);
     return id;
 }

@@ -25,7 +25,7 @@
 struct name {
     char *text;
     size_t size, used;
-    int has_number, is_long;
+    int has_number, has_pid, is_long;
 };
 
 static void
@@ -91,8 +91,10 @@ add_escape(struct name *n, char what, unsigned attempt)
 
     if (what == 'e')
         add_program(n);
-    else if (what == 'p')
+    else if (what == 'p') {
+        n->has_pid = 1;
         add_number(n, (uint64_t)os_getpid());
+    }
     else if (what == 'h')
         add_host(n);
     else if (what == 't')
@@ -145,6 +147,8 @@ is_folder(const char *name)
            S_ISDIR(st.st_mode);
 }
 
+/* A name that is taken: by a parent or an earlier run, which the pid tells
+   apart; then by an earlier image of this process, which a number does. */
 static void
 add_attempt(struct name *n, unsigned attempt)
 {
@@ -154,8 +158,15 @@ add_attempt(struct name *n, unsigned attempt)
 
     if (has_suffix)
         n->used -= tail;
-    add(n, ".");
-    add_number(n, attempt);
+    if (!n->has_pid) {
+        add(n, ".");
+        add_number(n, (uint64_t)os_getpid());
+        attempt--;
+    }
+    if (attempt > 1) {
+        add(n, ".");
+        add_number(n, attempt);
+    }
     if (has_suffix)
         add(n, SUFFIX);
 }
@@ -163,7 +174,7 @@ add_attempt(struct name *n, unsigned attempt)
 int
 recname_make(char *text, size_t size, const char *pattern, unsigned attempt)
 {
-    struct name n = {text, size, 0, 0, 0};
+    struct name n = {text, size, 0, 0, 0, 0};
 
     text[0] = '\0';
     if (pattern[0] != '/')

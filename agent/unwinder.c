@@ -18,19 +18,12 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "agent/imports.h"
 #include "agent/modules.h"
 #include "agent/os.h"
 
 #define NO_PIPE (INT_MAX - 1) /* a number that no descriptor has */
 #define PAGE_BYTES 4096u
-
-#if defined(__x86_64__)
-#define IS_IMPORT(type) \
-    ((type) == R_X86_64_JUMP_SLOT || (type) == R_X86_64_GLOB_DAT)
-#else
-#define IS_IMPORT(type) \
-    ((type) == R_AARCH64_JUMP_SLOT || (type) == R_AARCH64_GLOB_DAT)
-#endif
 
 static long
 result_of(long result)
@@ -127,64 +120,16 @@ static const struct redirect redirects[] = {
 };
 
 static void
-store(uintptr_t slot, void *to)
+redirect(const char *name, uintptr_t *slot, void *arg)
 {
-    uintptr_t page = slot & ~(uintptr_t)(PAGE_BYTES - 1);
+    uintptr_t page = (uintptr_t)slot & ~(uintptr_t)(PAGE_BYTES - 1);
 
-    if (os_call(SYS_mprotect, (long)page, PAGE_BYTES,
-                PROT_READ | PROT_WRITE, 0, 0, 0) == 0)
-        *(void **)slot = to;
-}
-
-static void
-redirect_one(const struct link_map *map, const ElfW(Rela) *r,
-             const ElfW(Sym) *symbols, const char *names)
-{
-    const char *name = names + symbols[ELF64_R_SYM(r->r_info)].st_name;
-
-    if (!IS_IMPORT(ELF64_R_TYPE(r->r_info)))
-        return;
+    (void)arg;
     for (size_t i = 0; i < sizeof(redirects) / sizeof(redirects[0]); i++)
-        if (strcmp(name, redirects[i].name) == 0)
-            store(map->l_addr + r->r_offset, redirects[i].to);
-}
-
-static void
-redirect_table(const struct link_map *map, const ElfW(Dyn) *table,
-               size_t bytes, const ElfW(Sym) *symbols, const char *names)
-{
-    const ElfW(Rela) *r = (const void *)(table ? table->d_un.d_ptr : 0);
-
-    for (; r && bytes >= sizeof(*r); r++, bytes -= sizeof(*r))
-        redirect_one(map, r, symbols, names);
-}
-
-static void
-redirect_imports(const struct link_map *map)
-{
-    const ElfW(Dyn) *plt = NULL, *rela = NULL;
-    const ElfW(Sym) *symbols = NULL;
-    const char *names = NULL;
-    size_t plt_bytes = 0, rela_bytes = 0;
-
-    for (const ElfW(Dyn) *d = map->l_ld; d->d_tag != DT_NULL; d++) {
-        if (d->d_tag == DT_JMPREL)
-            plt = d;
-        else if (d->d_tag == DT_PLTRELSZ)
-            plt_bytes = d->d_un.d_val;
-        else if (d->d_tag == DT_RELA)
-            rela = d;
-        else if (d->d_tag == DT_RELASZ)
-            rela_bytes = d->d_un.d_val;
-        else if (d->d_tag == DT_SYMTAB)
-            symbols = (const void *)d->d_un.d_ptr;
-        else if (d->d_tag == DT_STRTAB)
-            names = (const char *)d->d_un.d_ptr;
-    }
-    if (!symbols || !names)
-        return;
-    redirect_table(map, plt, plt_bytes, symbols, names);
-    redirect_table(map, rela, rela_bytes, symbols, names);
+        if (strcmp(name, redirects[i].name) == 0 &&
+            os_call(SYS_mprotect, (long)page, PAGE_BYTES,
+                    PROT_READ | PROT_WRITE, 0, 0, 0) == 0)
+            *slot = (uintptr_t)redirects[i].to;
 }
 
 void *
@@ -194,6 +139,6 @@ unwinder_open(void)
     struct link_map *map;
 
     if (lib && dlinfo(lib, RTLD_DI_LINKMAP, &map) == 0)
-        redirect_imports(map);
+        imports_visit(map->l_ld, map->l_addr, redirect, NULL);
     return lib;
 }

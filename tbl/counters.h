@@ -28,7 +28,7 @@ HK_COUNTER(unknown_frees, LOSS, count,
            "frees of blocks that the agent had not seen allocated")
 HK_COUNTER(reentrant_calls, LOSS, count,
            "allocations from inside the agent or a signal handler, not recorded")
-HK_COUNTER(early_calls, LOSS, count,
+HK_COUNTER(early_calls, FACT, count,
            "allocations before the agent was ready, not recorded")
 HK_COUNTER(truncated_stacks, LOSS, count,
            "stacks deeper than depth=, innermost frames kept")
@@ -60,8 +60,6 @@ HK_COUNTER(scans_failed, LOSS, count, "scans that could not be finished")
 HK_COUNTER(marks_lost, LOSS, count, "marks not recorded")
 HK_COUNTER(publishes_late, LOSS, count,
            "publications that took longer than publish= allows")
-HK_COUNTER(exited_late, LOSS, count,
-           "allocations after the last publication of a process that exited")
 
 HK_COUNTER(agent_bytes, COST, bytes, "resident memory of the agent")
 HK_COUNTER(publish_ns, COST, ns, "CPU spent publishing")
@@ -70,7 +68,4 @@ HK_COUNTER(scan_cpu_ns, COST, ns, "CPU spent in scan children")
 HK_COUNTER(pause_total_ns, COST, ns, "time the program was blocked by scans")
 HK_COUNTER(pause_max_ns, COST, ns, "longest block of the program by a scan")
 HK_COUNTER(scans, COST, count, "scans finished")
-HK_COUNTER(captures, COST, count, "stacks captured")
 HK_COUNTER(interned_frames, COST, count, "frames in the stack trie")
-HK_COUNTER(verify_mismatches, LOSS, count,
-           "stacks that differed from libunwind's under verify=unwind")

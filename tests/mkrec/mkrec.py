@@ -268,6 +268,6 @@ allocated_bytes stacks rss_bytes heap_bytes threads_started unknown_frees
 reentrant_calls early_calls truncated_stacks failed_unwinds stack_table_full
 index_full huge_spilled arena_blocks static_allocator deepbind vforks
 recording_full snapshots_thinned object_table_full objects_freed_raw
-scans_skipped scans_failed marks_lost publishes_late exited_late agent_bytes
+scans_skipped scans_failed marks_lost publishes_late agent_bytes
 publish_ns publishes scan_cpu_ns pause_total_ns pause_max_ns scans captures
-interned_frames verify_mismatches""".split()
+interned_frames""".split()

@@ -15,6 +15,7 @@ VICTIMS=$BUILD/tests/victims
 HELPERS=$TMP/helpers
 WORK=$TMP/work # where a command of same() starts: empty, or as made_by says
 SEEN=$TMP/seen
+LIMIT=(timeout --foreground -k 5 90)
 made_by=
 mkdir -p "$HELPERS" "$SEEN"
 
@@ -85,6 +86,7 @@ run_in_work() {
 differs() {
     local what
     for what in status out err; do
+        sed -i -E "${mask:-}" "$SEEN/bare/$what" "$SEEN/agent/$what"
         cmp -s "$SEEN/bare/$what" "$SEEN/agent/$what" && continue
         echo "$what differs; without and with the agent:"
         diff -a "$SEEN/bare/$what" "$SEEN/agent/$what" | head -n 20
@@ -109,15 +111,16 @@ same_result() { # STATUS
     return 1
 }
 
-# same NAME COMMAND...; expect=N: its status, 0 otherwise; input=FILE;
-# made_by=FUNCTION fills $WORK before each of the two runs.
+# same NAME COMMAND...; expect=N: its status, 0 otherwise; input=FILE; mask=
+# what sed shall make equal; made_by=FUNCTION fills $WORK before each of the
+# two runs.  Whatever takes longer than 90 s hangs.
 same() {
     local name=$1
     shift
-    run_in_work bare "$@"
+    run_in_work bare "${LIMIT[@]}" "$@"
     fresh_folder "$SEEN/hk"
     # shellcheck disable=SC2086 # options of run, or none
-    run_in_work agent "$HEAPKNOT" run ${run_options:-} \
+    run_in_work agent "${LIMIT[@]}" "$HEAPKNOT" run ${run_options:-} \
         -o "$SEEN/hk/first.hk" -- "$@"
     ok "$name: the same with and without" same_result "${expect:-0}" &&
         ok "$name: its recordings open" recorded

@@ -273,7 +273,7 @@ test_facts(void)
     char text[64];
 
     opt.output = "/tmp/publish-t.%p.%n.hk";
-    boot_start_ns = os_now_ns();
+    boot_first_ns = boot_start_ns = os_now_ns();
     boot_start_realtime_ns = os_realtime_ns();
     strcpy(options_text, "publish=250ms");
     is_int(0, publish_open(), "a recording");

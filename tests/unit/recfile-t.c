@@ -191,8 +191,12 @@ test_names(void)
     is_str(want, recfile_path(), "under its name");
     recfile_abandon();
     ok(create("plain.hk") == 0, "again, as after an exec");
-    snprintf(want, sizeof(want), "%s/plain.2.hk", folder);
-    is_str(want, recfile_path(), "under the next name");
+    snprintf(want, sizeof(want), "%s/plain.%d.hk", folder, (int)getpid());
+    is_str(want, recfile_path(), "under a name with the pid");
+    recfile_abandon();
+    ok(create("plain.hk") == 0, "and once more");
+    snprintf(want, sizeof(want), "%s/plain.%d.2.hk", folder, (int)getpid());
+    is_str(want, recfile_path(), "under a name with the pid and a number");
     drop();
     ok(create("%e-%p%%-%n-%x") == 0, "patterns");
     snprintf(want, sizeof(want), "%s/recfile-t-%d%%-1-%%x", folder,
