@@ -19,11 +19,7 @@
 #include "agent/scan.h"
 
 #include <errno.h>
-#include <sched.h>
-#include <signal.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
 
 #include "agent/boot.h"
 #include "agent/counters.h"
@@ -35,8 +31,7 @@
 #include "agent/recfile.h"
 #include "agent/retire.h"
 #include "agent/say.h"
-#include "agent/scan_child.h"
-#include "agent/scan_results.h"
+#include "agent/scan_watch.h"
 #include "agent/strings.h"
 #include "agent/suspects.h"
 #include "lib/host.h"
@@ -52,17 +47,10 @@
 /* At once at most what the budget allows in this time: 20 ms of 0.1 %. */
 #define PAUSE_WINDOW_NS (20 * SECOND)
 
-#define STUCK_NS (5 * SECOND)   /* without progress: hung */
-#define LIMIT_NS (10 * SECOND)  /* altogether, and more for each record */
-#define LIMIT_RECORD_NS UINT64_C(50000)
-#define STEP_NS (20 * MILLION)  /* between looks at the child */
-#define REAP_STEP_NS (MILLION / 2)
 #define LOCK_WAIT_NS (2 * SECOND)
 #define BACKOFF_MAX 6
 
 static uint32_t running;
-static struct results *region;
-static uint64_t region_bytes;
 
 static uint64_t last_ns;       /* the last scan or attempt; 0: none yet */
 static uint64_t last_child_ns; /* CPU of the last child */
@@ -167,135 +155,6 @@ is_affordable(uint64_t pause_ns, uint64_t now)
 
 /* ---- the child ---------------------------------------------------------- */
 
-static int
-map_region(void)
-{
-    for (region_bytes = RESULTS_BYTES; region_bytes >= RESULTS_BYTES_LEAST;
-         region_bytes /= 2) {
-        region = os_map_shared(region_bytes);
-        if (region) {
-            region->room = region_bytes;
-            region->used = sizeof *region;
-            return 0;
-        }
-    }
-    return -ENOMEM;
-}
-
-static void
-unmap_region(void)
-{
-    if (region)
-        os_unmap(region, region_bytes);
-    region = NULL;
-}
-
-/* Signals are masked around the clone, so that no handler of the program ever
-   runs in the child. */
-static long
-clone_child(uint64_t *pause_ns)
-{
-    unsigned long all = ~0ul, before = 0;
-    int parent = os_getpid();
-    uint64_t start;
-    long pid;
-
-    os_call(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&before,
-            sizeof all, 0, 0);
-    start = os_now_ns();
-    pid = os_call(SYS_clone, CLONE_FILES | CLONE_FS, 0, 0, 0, 0, 0);
-    if (pid == 0)
-        scan_child_main(region, parent);
-    *pause_ns = os_now_ns() - start;
-    os_call(SYS_rt_sigprocmask, SIG_SETMASK, (long)&before, 0, sizeof all, 0,
-            0);
-    return pid;
-}
-
-static int
-is_finished(void)
-{
-    return (int)__atomic_load_n(&region->finished, __ATOMIC_ACQUIRE);
-}
-
-/* 1: the child has ended.  One that somebody else has waited for (__WALL) has
-   ended too. */
-static int
-reap(long pid, uint64_t *cpu_ns)
-{
-    struct rusage use;
-    int status;
-    long got = os_call(SYS_wait4, pid, (long)&status, __WALL | WNOHANG,
-                       (long)&use, 0, 0);
-
-    if (got == 0 || got == -EINTR)
-        return 0;
-    if (got == pid)
-        *cpu_ns = ((uint64_t)use.ru_utime.tv_sec +
-                   (uint64_t)use.ru_stime.tv_sec) * SECOND +
-                  ((uint64_t)use.ru_utime.tv_usec +
-                   (uint64_t)use.ru_stime.tv_usec) * 1000;
-    return 1;
-}
-
-static void
-pass_time(uint64_t ns)
-{
-    static uint32_t nothing;
-
-    os_futex_wait(&nothing, 0, ns, 0);
-}
-
-struct watch {
-    uint64_t start, moved; /* when it was cloned, last seen to move */
-    uint64_t progress, published;
-};
-
-static int
-is_hung(struct watch *w, uint64_t now)
-{
-    uint64_t progress = __atomic_load_n(&region->progress, __ATOMIC_RELAXED);
-
-    if (progress != w->progress) {
-        w->progress = progress;
-        w->moved = now;
-    }
-    return now - w->moved > STUCK_NS ||
-           now - w->start > LIMIT_NS + registry_limit() * LIMIT_RECORD_NS;
-}
-
-static void
-keep_publishing(struct watch *w, uint64_t now)
-{
-    if (now - w->published < publish_interval_ns())
-        return;
-    publish_now(0);
-    w->published = now;
-}
-
-/* Until the child has ended, by itself or not.  0, or 1 if it was killed. */
-static int
-wait_for_child(long pid, uint64_t *cpu_ns)
-{
-    uint64_t now = os_now_ns();
-    struct watch w = {.start = now, .moved = now, .published = now};
-    int killed = 0;
-
-    while (!reap(pid, cpu_ns)) {
-        now = os_now_ns();
-        if (!killed && !is_finished() && is_hung(&w, now)) {
-            os_call(SYS_kill, pid, SIGKILL, 0, 0, 0, 0);
-            killed = 1;
-        }
-        keep_publishing(&w, now);
-        if (killed || is_finished())
-            pass_time(REAP_STEP_NS);
-        else
-            os_futex_wait(&region->finished, 0, STEP_NS, 1);
-    }
-    return killed && !is_finished();
-}
-
 static uint32_t
 clone_status(long err)
 {
@@ -311,9 +170,11 @@ clone_status(long err)
 static uint32_t
 child_status(int killed)
 {
+    const struct results *region = scan_watch_results();
+
     if (killed)
         return HKR_SCAN_HUNG;
-    if (!is_finished())
+    if (!scan_watch_is_finished())
         return HKR_SCAN_CRASHED;
     return region->status <= HKR_SCAN_TRUNCATED ? region->status
                                                 : HKR_SCAN_CRASHED;
@@ -323,6 +184,7 @@ child_status(int killed)
 static uint32_t
 culprit(uint32_t status)
 {
+    const struct results *region = scan_watch_results();
     uint32_t id = status == HKR_SCAN_HUNG || status == HKR_SCAN_CRASHED
                       ? region->type
                       : region->fault_type;
@@ -334,6 +196,8 @@ culprit(uint32_t status)
 static void
 read_totals(struct hkr_scan *rec)
 {
+    const struct results *region = scan_watch_results();
+
     rec->objects = region->objects;
     rec->edges = region->edges;
     rec->unreachable = region->unreachable;
@@ -346,19 +210,17 @@ read_totals(struct hkr_scan *rec)
 static void
 run_child(struct hkr_scan *rec)
 {
-    long pid = map_region();
-    int killed;
+    struct scan_watch w = {0, 0, 0};
+    int err = scan_watch_run(&w);
 
-    if (pid == 0)
-        pid = clone_child(&rec->pause_ns);
-    if (pid < 0) {
-        rec->status = clone_status(pid);
+    rec->pause_ns = w.pause_ns;
+    if (err) {
+        rec->status = clone_status(err);
         return;
     }
-    learn_pause(rec->pause_ns);
-    killed = wait_for_child(pid, &rec->child_ns);
-    rec->child_ns = larger(rec->child_ns, region->cpu_ns);
-    rec->status = child_status(killed);
+    learn_pause(w.pause_ns);
+    rec->child_ns = larger(w.cpu_ns, scan_watch_results()->cpu_ns);
+    rec->status = child_status(w.is_killed);
     read_totals(rec);
 }
 
@@ -371,7 +233,7 @@ frame_at(const struct results *r, uint64_t at)
     uint64_t used = __atomic_load_n(&r->used, __ATOMIC_ACQUIRE);
     const struct result_head *h;
 
-    if (used > region_bytes || at % 8 || at < sizeof *r ||
+    if (used > scan_watch_bytes() || at % 8 || at < sizeof *r ||
         at + sizeof *h > used)
         return NULL;
     h = (const struct result_head *)(const void *)((const char *)r + at);
@@ -413,8 +275,9 @@ is_whole_cycle(const struct result_cycle *c)
 static int
 take_cycles(struct outcome *o, uint32_t id)
 {
+    const struct results *region = scan_watch_results();
     const struct result_head *h;
-    uint64_t most = region_bytes / sizeof(struct result_cycle);
+    uint64_t most = scan_watch_bytes() / sizeof(struct result_cycle);
     uint32_t now_ms = (uint32_t)(o->record.time_ns / MILLION);
 
     if (suspects_begin(region->cycles < most ? region->cycles : most,
@@ -567,7 +430,7 @@ scan_now(uint64_t predicted_ns, char *text, uint32_t bytes)
     o.clock_ms = host_now_ms();
     run_child(&o.record);
     take_findings(&o);
-    unmap_region();
+    scan_watch_drop();
     count_costs(&o.record);
     publish_now(LOCK_WAIT_NS); /* labels, before what names them */
     err = write_findings(&o);
@@ -625,7 +488,7 @@ scan_run(int forced, char *text, uint32_t text_bytes)
 void
 scan_reset(void)
 {
-    unmap_region();
+    scan_watch_drop();
     suspects_reset();
     groups_reset();
     last_ns = last_child_ns = last_predicted_ns = 0;

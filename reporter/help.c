@@ -31,11 +31,11 @@ static const struct page pages[] = {
 
 static const char examples[] =
     "  heapknot run -o app.hk -- ./app     record a program from its start\n"
-    "  heapknot report app.hk              leak, cache or fragmentation? where?\n"
-    "  heapknot cycles 1234                unreachable cycles of a running process\n";
+    "  heapknot report app.hk              leak, cache or fragmentation?\n"
+    "  heapknot cycles 1234                unreachable cycles of a process\n";
 
 static const char files[] =
-    "  heapknot.PROGRAM.PID.hk    the recording, if no other name was given;\n"
+    "  heapknot.PROGRAM.PID.hk    the recording, unless named otherwise;\n"
     "                             it is complete after any death of the process\n"
     "  HEAPKNOT_OPTIONS           options of the agent: key=value:key=value\n"
     "  HEAPKNOT_AGENT             the agent's library, if it is elsewhere\n";

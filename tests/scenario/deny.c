@@ -3,11 +3,11 @@
  *
  * deny.c -- runs a command in which a system call is refused.
  *
- *      deny scan-clone|thread|memfd|futex|fallocate COMMAND [ARGUMENT ...]
+ *      deny scan-clone|thread|CALL COMMAND [ARGUMENT ...]
  *
  * By a seccomp filter, as a container might: scan-clone refuses a clone of
  * which nobody is told (exit signal 0, no CLONE_VM), thread those of threads
- * by clone3 and clone, the others the call of their name.  With EPERM.
+ * by clone3 and clone (EAGAIN), others the call of their name (EPERM).
  */
 #define _GNU_SOURCE 1
 #include <errno.h>
@@ -65,11 +65,9 @@ static const struct {
     unsigned number;
 } calls[] = {
     {"memfd", SYS_memfd_create},
-    {"futex", SYS_futex},
     {"fallocate", SYS_fallocate},
     {"process_vm_readv", SYS_process_vm_readv},
     {"membarrier", SYS_membarrier},
-    {"getcpu", SYS_getcpu},
 };
 
 #define PROGRAM(filter)                                                    \

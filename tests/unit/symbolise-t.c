@@ -140,7 +140,8 @@ list_addresses(const char *program, uint64_t *list)
 
     snprintf(command, sizeof command,
              "objdump -d --no-show-raw-insn -j .text '%s/%s' | "
-             "awk '/>:$/ { ours = $2 !~ /^<(_|d?e?register_).*(aux|start|clones)/; "
+             "awk '/>:$/ { "
+             "ours = $2 !~ /^<(_|d?e?register_).*(aux|start|clones)/; "
              "after = 0 } "
              "after && ours { sub(\":\", \"\", $1); print $1 } "
              "{ after = $2 == \"call\" }'", folder, program);
