@@ -36,7 +36,7 @@ static const char examples[] =
 
 static const char files[] =
     "  heapknot.PROGRAM.PID.hk    the recording, unless named otherwise;\n"
-    "                             it is complete after any death of the process\n"
+    "                             it is complete after any death\n"
     "  HEAPKNOT_OPTIONS           options of the agent: key=value:key=value\n"
     "  HEAPKNOT_AGENT             the agent's library, if it is elsewhere\n";
 

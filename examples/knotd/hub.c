@@ -158,7 +158,7 @@ hub_join(int fd, struct worker *worker)
 static void
 untie_all_locked(struct session *session, bool orderly)
 {
-    size_t keep = !orderly && knotd_bug == BUG_CYCLE ? 1 : 0;
+    size_t keep = !orderly && (knotd_bugs & BUG_CYCLE) ? 1 : 0;
 
     while (session->channels.count > keep)
         untie_locked(session,
@@ -266,7 +266,7 @@ audit_message(const struct session *from, const char *line)
         return 0;
     used = snprintf(audit, bytes, "session=%llu bytes=%zu line=%s",
                     (unsigned long long)from->id, strlen(line), line);
-    if (knotd_bug != BUG_MALLOC)
+    if (!(knotd_bugs & BUG_MALLOC))
         free(audit);
     return (size_t)used;
 }
@@ -301,7 +301,7 @@ static void
 deliver(const struct session *from, struct session *to, const char *message)
 {
     session_send(to, message, strlen(message));
-    if (to == from && knotd_bug == BUG_REF)
+    if (to == from && (knotd_bugs & BUG_REF))
         return;
     hk_decref(to);
 }
@@ -318,7 +318,7 @@ hub_publish(struct session *from, const char *name, const char *payload)
     receivers = receivers_locked(from, name, message + 4, &count);
     published++;
     pthread_mutex_unlock(&hub_lock);
-    if (knotd_bug == BUG_CACHE)
+    if (knotd_bugs & BUG_CACHE)
         topics_render(from->id, name);
     for (int i = 0; i < count; i++)
         deliver(from, receivers[i], message);

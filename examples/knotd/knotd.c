@@ -3,7 +3,7 @@
  *
  * knotd.c -- options, the listening socket, start and stop.
  *
- *      knotd [--port=N] [--workers=N] [--bug=cycle|ref|malloc|cache]
+ *      knotd [--port=N] [--workers=N] [--bug=cycle|ref|malloc|cache ...]
  *
  * Listens on the loopback address only.  The main thread accepts, and deals
  * connections out to the workers in turn; SIGTERM and SIGINT end it.
@@ -26,7 +26,7 @@
 
 enum { WORKERS_MAX = 64 };
 
-enum bug knotd_bug = BUG_NONE;
+unsigned knotd_bugs;
 
 struct options {
     int port, workers;
@@ -47,12 +47,18 @@ parse_number(const char *text, int low, int high, int *number)
 static bool
 parse_bug(const char *name)
 {
-    static const char *const names[] = {"none", "cycle", "ref", "malloc",
-                                        "cache"};
+    static const struct {
+        const char *name;
+        unsigned bug;
+    } names[] = {{"none", 0},
+                 {"cycle", BUG_CYCLE},
+                 {"ref", BUG_REF},
+                 {"malloc", BUG_MALLOC},
+                 {"cache", BUG_CACHE}};
 
-    for (int i = 0; i < 5; i++)
-        if (strcmp(name, names[i]) == 0) {
-            knotd_bug = (enum bug)i;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (strcmp(name, names[i].name) == 0) {
+            knotd_bugs |= names[i].bug;
             return true;
         }
     return false;

@@ -35,15 +35,14 @@ enum {
     OUTBOUND_BYTES = 256 * 1024 /* a slower reader than that is cut off */
 };
 
-/* --bug=: what this server does wrong on purpose. */
+/* --bug=: what this server does wrong on purpose; may be given repeatedly. */
 enum bug {
-    BUG_NONE,
-    BUG_CYCLE,  /* an abrupt disconnect leaves the inbox subscribed */
-    BUG_REF,    /* a publisher who hears itself is never released */
-    BUG_MALLOC, /* the audit line of a message is not freed */
-    BUG_CACHE   /* no bug: a cache that fills to its limit and stays */
+    BUG_CYCLE = 1,  /* an abrupt disconnect leaves the inbox subscribed */
+    BUG_REF = 2,    /* a publisher who hears itself is never released */
+    BUG_MALLOC = 4, /* the audit line of a message is not freed */
+    BUG_CACHE = 8   /* no bug: a cache that fills to its limit and stops */
 };
-extern enum bug knotd_bug;
+extern unsigned knotd_bugs; /* of enum bug */
 
 /* ---- refset.c: an array of strong references ---------------------------- */
 
