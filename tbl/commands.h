@@ -6,15 +6,17 @@
  */
 HK_COMMAND(run, "[--KEY=VALUE ...] [--] COMMAND [ARGUMENT ...]",
            "run a command with the agent and record it")
-HK_COMMAND(report, "[--json] FILE|PID",
+HK_COMMAND(report, "[--json] [--strict] [--top=N] FILE|PID",
            "explain a recording: a verdict first, then why")
-HK_COMMAND(diff, "[--json] A [B]",
+HK_COMMAND(diff, "[--json] [--top=N] A [B]",
            "compare two moments or recordings; A and B: FILE, FILE@MARK, FILE@N")
-HK_COMMAND(cycles, "[--json] FILE|PID", "unreachable reference cycles by shape")
-HK_COMMAND(types, "[--json] FILE|PID", "objects by type, and their growth")
+HK_COMMAND(cycles, "[--json] [--strict] [--top=N] FILE|PID",
+           "unreachable reference cycles by shape")
+HK_COMMAND(types, "[--json] [--strict] [--top=N] FILE|PID",
+           "objects by type, and their growth")
 HK_COMMAND(ctl, "FILE|PID scan|snapshot|mark NAME|status",
            "ask the agent of a running program for something")
-HK_COMMAND(export, "--format=folded [--cost=live_bytes|...] FILE",
+HK_COMMAND(export, "--format=folded [--cost=COST] [--strict] FILE|PID",
            "write stacks in a format other tools read")
 HK_COMMAND(doctor, "[FILE|PID]",
            "say why a recording is missing or incomplete")

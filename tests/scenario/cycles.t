@@ -6,10 +6,9 @@
 # else, in 20 runs.  And the cycles of an unchanged library: jansson-knot.
 #
 # RUNS=N and SEED=N in the environment choose other runs.
-# shellcheck source=tests/tap/tap.sh
+# shellcheck disable=SC2016,SC2317 # scripts in quotes, functions by name
 . "$(dirname "$0")/../tap/tap.sh"
-# shellcheck source=tests/scenario/scenario.sh
-. "$TOP/tests/scenario/scenario.sh"
+. "$(dirname "$0")/scenario.sh"
 need jq
 need_victims cycles
 

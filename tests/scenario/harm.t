@@ -3,11 +3,9 @@
 #
 # What earlier tools got wrong, one by one: docs/harm.md tells which and why.
 # The numbers in brackets are its rows.
-# shellcheck disable=SC2016 # scripts in single quotes are for another shell
-# shellcheck source=tests/tap/tap.sh
+# shellcheck disable=SC2016,SC2317 # scripts in quotes, functions by name
 . "$(dirname "$0")/../tap/tap.sh"
-# shellcheck source=tests/scenario/scenario.sh
-. "$TOP/tests/scenario/scenario.sh"
+. "$(dirname "$0")/scenario.sh"
 need jq perl
 need_victims apis closefds dl exits forks signals static_alloc threads
 
@@ -75,6 +73,14 @@ same "[4] fork, vfork, posix_spawn, system, popen, daemon, chain" \
     "$VICTIMS/forks"
 ok "[4] the children have recordings of their own" \
     test "$(find "$SEEN/hk" -name '*.hk' | wc -l)" -gt 10
+swift() { # forks that lose a lock of the agent wait for it, each in turn
+    local i
+    for i in 1 2 3 4; do
+        timeout -k 1 4 "$HEAPKNOT" run -o "$TMP/swift.%p.hk" -- \
+            "$VICTIMS/forks" || return 1
+    done
+}
+ok "[4] forks in several threads at once do not wait for the agent" swift
 build_helper rawclone
 same "[4] children by a bare clone" "$HELPERS/rawclone"
 is_str "50 50" "$(counts here "$FIRST")" \

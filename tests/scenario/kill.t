@@ -6,10 +6,9 @@
 # totals are no less than what the program had logged one publish= before.
 #
 # RUNS=N and SEED=N in the environment choose other moments.
-# shellcheck source=tests/tap/tap.sh
+# shellcheck disable=SC2016,SC2317 # scripts in quotes, functions by name
 . "$(dirname "$0")/../tap/tap.sh"
-# shellcheck source=tests/scenario/scenario.sh
-. "$TOP/tests/scenario/scenario.sh"
+. "$(dirname "$0")/scenario.sh"
 need jq perl
 
 RUNS=${RUNS:-100}

@@ -3,10 +3,9 @@
 #
 # knotd under its own load, for each of its bugs and without one: what the
 # report says is what is wrong, by name and line, and nothing else.
-# shellcheck source=tests/tap/tap.sh
+# shellcheck disable=SC2016,SC2317 # scripts in quotes, functions by name
 . "$(dirname "$0")/../tap/tap.sh"
-# shellcheck source=tests/scenario/scenario.sh
-. "$TOP/tests/scenario/scenario.sh"
+. "$(dirname "$0")/scenario.sh"
 need jq
 
 KNOTD=$BUILD/examples/knotd/knotd

@@ -3,12 +3,10 @@
 #
 # Unmodified programs of the distribution do the same under heapknot run as
 # without it: stdout, stderr, and status, with nothing taken away.
-# shellcheck disable=SC2016 # scripts in single quotes are for another shell
-# shellcheck source=tests/tap/tap.sh
+# shellcheck disable=SC2016,SC2317 # scripts in quotes, functions by name
 . "$(dirname "$0")/../tap/tap.sh"
-# shellcheck source=tests/scenario/scenario.sh
-. "$TOP/tests/scenario/scenario.sh"
-need jq perl python3
+. "$(dirname "$0")/scenario.sh"
+need jq perl /usr/bin/python3
 
 IN=$TMP/in
 mkdir -p "$IN"
@@ -141,9 +139,10 @@ if __name__ == "__main__":
     main()
 END
 export PYTHONHASHSEED=0 PERL_HASH_SEED=0 PERL_PERTURB_KEYS=0
-expect=5 same "python3: threads, children, pools, ctypes" python3 "$IN/all.py"
+expect=5 same "python3: threads, children, pools, ctypes" /usr/bin/python3 \
+    "$IN/all.py"
 expect=1 same "python3 with a traceback" \
-    python3 -c 'import json; json.loads("[1, 2")'
+    /usr/bin/python3 -c 'import json; json.loads("[1, 2")'
 
 cat >"$IN/all.pl" <<'END'
 use strict; use warnings; use Digest::MD5 qw(md5_hex); use POSIX ();

@@ -3,10 +3,9 @@
 #
 # Unmodified servers under load do the same with the agent, and redis's own
 # idea of its memory is ours.
-# shellcheck source=tests/tap/tap.sh
+# shellcheck disable=SC2016,SC2317 # scripts in quotes, functions by name
 . "$(dirname "$0")/../tap/tap.sh"
-# shellcheck source=tests/scenario/scenario.sh
-. "$TOP/tests/scenario/scenario.sh"
+. "$(dirname "$0")/scenario.sh"
 need jq perl
 
 # end_server PID: its status, after the signal.
