@@ -39,11 +39,11 @@ uint32_t boot_phase = PHASE_COLD;
 uint64_t boot_first_ns, boot_start_ns, boot_start_realtime_ns;
 
 static int
-is_address_space_short(void)
+is_limited(int resource)
 {
     struct rlimit limit;
 
-    return getrlimit(RLIMIT_AS, &limit) == 0 &&
+    return getrlimit(resource, &limit) == 0 &&
            limit.rlim_cur != RLIM_INFINITY &&
            limit.rlim_cur < ADDRESS_SPACE_NEEDED;
 }
@@ -51,8 +51,9 @@ is_address_space_short(void)
 static int
 make_tables(void)
 {
-    if (is_address_space_short()) {
-        retire("the address space is limited to less than 8 GiB (ulimit -v)");
+    if (is_limited(RLIMIT_AS) || is_limited(RLIMIT_DATA)) {
+        retire("the address space is limited to less than 8 GiB "
+               "(ulimit -v or -d)");
         return 0;
     }
     if (!strings_start() || !intern_start() ||
@@ -82,6 +83,9 @@ set_up(void)
         return;
     modules_refresh();
     interpose_start();
+    interpose_cxx_start();
+    worker_prepare();
+    ends_start();
     capture_start();
     note_bypass();
     life_start();

@@ -13,10 +13,12 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/select.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -30,18 +32,57 @@
 #include "agent/recfile.h"
 #include "format/recording.h"
 
-/* The next function called `name`, found once. */
-#define NEXT(name)                                                     \
-    ({                                                                 \
-        static __typeof__(&name) next_;                                \
-        __typeof__(&name) fn_ = __atomic_load_n(&next_,                \
-                                                __ATOMIC_RELAXED);     \
-        if (__builtin_expect(!fn_, 0)) {                               \
-            *(void **)&fn_ = dlsym(RTLD_NEXT, #name);                  \
-            __atomic_store_n(&next_, fn_, __ATOMIC_RELAXED);           \
-        }                                                              \
-        fn_;                                                           \
-    })
+enum {
+#define HK_INTERPOSED(name, FAMILY) NEXT_##name,
+#include "tbl/interposed.h"
+#undef HK_INTERPOSED
+    NEXT_COUNT
+};
+static const char *const next_names[NEXT_COUNT] = {
+#define HK_INTERPOSED(name, FAMILY) #name,
+#include "tbl/interposed.h"
+#undef HK_INTERPOSED
+};
+static void *next_functions[NEXT_COUNT];
+
+static __attribute__((noinline, cold)) void *
+ask(unsigned i)
+{
+    void *fn = dlsym(RTLD_NEXT, next_names[i]);
+
+    __atomic_store_n(&next_functions[i], fn, __ATOMIC_RELAXED);
+    return fn;
+}
+
+static inline void *
+next_function(unsigned i)
+{
+    void *fn = __atomic_load_n(&next_functions[i], __ATOMIC_RELAXED);
+
+    return __builtin_expect(fn != NULL, 1) ? fn : ask(i);
+}
+
+/* The next function called `name`. */
+#define NEXT(name) ((__typeof__(&name))next_function(NEXT_##name))
+
+/*
+ * All at once: dlsym takes the loader's lock, which in a forked child may be
+ * held for ever, and which a thread that is waited for in a constructor must
+ * not want; it also forgets what dlerror would have said.
+ */
+void
+ends_start(void)
+{
+    for (unsigned i = NEXT_pthread_create; i < NEXT_COUNT; i++)
+        ask(i);
+}
+
+int
+ends_create_thread(pthread_t *thread, const pthread_attr_t *attr,
+                   void *(*start)(void *), void *arg)
+{
+    return NEXT(pthread_create)(thread, attr, start, arg);
+}
 
 HK_EXPORT int
 pthread_create(pthread_t *thread, const pthread_attr_t *attr,
@@ -149,12 +190,13 @@ execveat(int dir, const char *path, char *const argv[], char *const envp[],
     EXEC(NEXT(execveat)(dir, path, argv, envp, flags));
 }
 
-/* The arguments of execl and its like, as an array on the stack. */
+/* The arguments of execl and its like, as an array on the stack.  Where the
+   first is NULL no other follows. */
 #define COLLECT(argv, first, args, count)                    \
     char *argv[(count) + 2];                                 \
     argv[0] = (char *)(uintptr_t)(first);                    \
-    for (size_t i_ = 1; i_ <= (count) + 1; i_++)             \
-        argv[i_] = va_arg(args, char *)
+    for (size_t i_ = 0; argv[i_]; i_++)                      \
+        argv[i_ + 1] = va_arg(args, char *)
 
 static size_t
 count_arguments(const char *first, va_list args)
@@ -212,6 +254,43 @@ execle(const char *path, const char *first, ...)
     envp = va_arg(args, char *const *);
     va_end(args);
     return execve(path, argv, envp);
+}
+
+/* A process with more than one thread may not enter a user namespace, nor one
+   that shares its working directory a mount namespace.  The agent's thread
+   comes back at the next occasion. */
+#define NEEDS_ONE_THREAD \
+    (CLONE_NEWUSER | CLONE_THREAD | CLONE_SIGHAND | CLONE_VM)
+
+HK_EXPORT int
+unshare(int flags)
+{
+    if (flags & NEEDS_ONE_THREAD)
+        life_rest();
+    return NEXT(unshare)(flags);
+}
+
+HK_EXPORT int
+setns(int fd, int type)
+{
+    life_rest();
+    return NEXT(setns)(fd, type);
+}
+
+/* The tables of the agent are address space for the most part, which must not
+   be filled: what is there now is locked as it is touched. */
+HK_EXPORT int
+mlockall(int flags)
+{
+    int result;
+
+    if (!boot_is_recording() || !(flags & MCL_CURRENT) ||
+        flags & ~(MCL_CURRENT | MCL_FUTURE))
+        return NEXT(mlockall)(flags);
+    result = NEXT(mlockall)(MCL_CURRENT | MCL_ONFAULT);
+    if (result == 0 && flags & MCL_FUTURE)
+        result = NEXT(mlockall)(MCL_FUTURE);
+    return result;
 }
 
 HK_EXPORT int

@@ -111,7 +111,7 @@ find_stack(const struct table *t, uint64_t hash, const uintptr_t *pcs,
 static uint64_t
 hash_stack(uint32_t id)
 {
-    uintptr_t pcs[256];
+    static uintptr_t pcs[256]; /* lock_intern is held */
     size_t n = 0;
 
     for (uint32_t node = intern_stacks[id].node; node && n < 256;

@@ -83,16 +83,17 @@ calloc_slow(size_t count, size_t size)
 HK_EXPORT void *
 calloc(size_t count, size_t size)
 {
+    size_t bytes;
     void *p;
 
     if (unlikely(!guard_enter()))
         return calloc_slow(count, size);
-    if (unlikely(smallest && count * size < smallest && count < smallest &&
-                 size < smallest))
+    if (unlikely(!__builtin_mul_overflow(count, size, &bytes) &&
+                 bytes < smallest))
         p = real.calloc(1, smallest);
     else
         p = real.calloc(count, size);
-    recorded(p, count * size, CALLER());
+    recorded(p, bytes, CALLER());
     return p;
 }
 

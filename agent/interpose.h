@@ -6,11 +6,19 @@
 #ifndef HK_AGENT_INTERPOSE_H
 #define HK_AGENT_INTERPOSE_H
 
+#include <pthread.h>
+
 #include "agent/thread.h"
 
 #define HK_EXPORT __attribute__((visibility("default")))
 
 void interpose_start(void); /* after real_resolve */
+/* The next functions of the other hooks' names, before anybody needs them. */
+void interpose_cxx_start(void);
+void ends_start(void);
+/* pthread_create, for the agent's own thread. */
+int ends_create_thread(pthread_t *thread, const pthread_attr_t *attr,
+                       void *(*start)(void *), void *arg);
 
 /* The end of a recorded event. */
 static inline void

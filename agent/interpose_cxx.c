@@ -22,13 +22,45 @@
 
 #include "agent/account.h"
 #include "agent/interpose.h"
+#include "agent/modules.h"
 #include "agent/real.h"
 
 struct next {
-    void *fn;       /* NULL: not asked yet; MISSING: there is none */
-    int is_malloc; /* it reaches malloc and free by itself */
+    void *fn;         /* NULL: not asked yet; MISSING: there is none */
+    int is_malloc;    /* it reaches malloc and free by itself */
+    uint32_t modules; /* that were loaded when it was missing */
 };
 #define MISSING ((void *)1)
+
+#define OPERATORS(X) \
+    X(_Znwm)                               \
+    X(_Znam)                               \
+    X(_ZnwmRKSt9nothrow_t)                 \
+    X(_ZnamRKSt9nothrow_t)                 \
+    X(_ZnwmSt11align_val_t)                \
+    X(_ZnamSt11align_val_t)                \
+    X(_ZnwmSt11align_val_tRKSt9nothrow_t)  \
+    X(_ZnamSt11align_val_tRKSt9nothrow_t)  \
+    X(_ZdlPv)                              \
+    X(_ZdaPv)                              \
+    X(_ZdlPvm)                             \
+    X(_ZdaPvm)                             \
+    X(_ZdlPvRKSt9nothrow_t)                \
+    X(_ZdaPvRKSt9nothrow_t)                \
+    X(_ZdlPvSt11align_val_t)               \
+    X(_ZdaPvSt11align_val_t)               \
+    X(_ZdlPvmSt11align_val_t)              \
+    X(_ZdaPvmSt11align_val_t)              \
+    X(_ZdlPvSt11align_val_tRKSt9nothrow_t) \
+    X(_ZdaPvSt11align_val_tRKSt9nothrow_t)
+
+enum {
+#define X(mangled) NEXT##mangled,
+    OPERATORS(X)
+#undef X
+    NEXT_COUNT
+};
+static struct next nexts[NEXT_COUNT];
 
 static void *
 ask(const char *name)
@@ -38,22 +70,17 @@ ask(const char *name)
     if (fn)
         return fn;
     lib = dlopen("libstdc++.so.6", RTLD_NOLOAD | RTLD_LAZY);
-    fn = lib ? dlsym(lib, name) : NULL;
-    if (lib)
-        dlclose(lib);
+    fn = lib ? dlsym(lib, name) : NULL; /* and so lib stays */
     return fn ? fn : MISSING;
 }
 
-/* A name is asked for again while it is missing: its library may come. */
-static void *
-find(struct next *next, const char *name)
+static __attribute__((noinline, cold)) void *
+find_slow(struct next *next, const char *name)
 {
     Dl_info info;
-    void *fn = __atomic_load_n(&next->fn, __ATOMIC_ACQUIRE);
+    void *fn = ask(name);
 
-    if (__builtin_expect(fn != NULL && fn != MISSING, 1))
-        return fn;
-    fn = ask(name);
+    next->modules = modules_count();
     next->is_malloc = fn == MISSING || !dladdr(fn, &info) ||
                       !info.dli_fname ||
                       (!strstr(info.dli_fname, "jemalloc") &&
@@ -61,6 +88,33 @@ find(struct next *next, const char *name)
                        !strstr(info.dli_fname, "mimalloc"));
     __atomic_store_n(&next->fn, fn, __ATOMIC_RELEASE);
     return fn;
+}
+
+/* A name that is missing is asked for again once something was loaded: its
+   library may have come. */
+static inline void *
+find(struct next *next, const char *name)
+{
+    void *fn = __atomic_load_n(&next->fn, __ATOMIC_ACQUIRE);
+
+    if (__builtin_expect(fn != NULL && fn != MISSING, 1))
+        return fn;
+    return fn && next->modules == modules_count() ? fn
+                                                  : find_slow(next, name);
+}
+
+void
+interpose_cxx_start(void)
+{
+    static const char *const names[NEXT_COUNT] = {
+#define X(mangled) #mangled,
+        OPERATORS(X)
+#undef X
+    };
+
+    for (unsigned i = 0; i < NEXT_COUNT; i++)
+        if (find_slow(&nexts[i], names[i]) == MISSING)
+            return; /* a C program */
 }
 
 /* Those allocators place blocks 8 bytes apart unless asked for 16, and a sized
@@ -88,13 +142,13 @@ plain_new(size_t bytes, size_t alignment)
     HK_EXPORT void *mangled parameters;                                   \
     HK_EXPORT void *mangled parameters                                    \
     {                                                                     \
-        static struct next next;                                          \
-        void *fn = find(&next, #mangled), *p;                             \
+        struct next *next = &nexts[NEXT##mangled];                        \
+        void *fn = find(next, #mangled), *p;                              \
         size_t wanted;                                                    \
                                                                           \
         if (fn == MISSING)                                                \
             return plain_new(bytes, alignment);                           \
-        if (next.is_malloc)                                               \
+        if (next->is_malloc)                                              \
             return ((void *(*)types)fn)arguments;                         \
         wanted = bytes;                                                   \
         bytes = at_least(bytes);                                          \
@@ -111,14 +165,14 @@ plain_new(size_t bytes, size_t alignment)
     HK_EXPORT void mangled parameters;                                    \
     HK_EXPORT void mangled parameters                                     \
     {                                                                     \
-        static struct next next;                                          \
-        void *fn = find(&next, #mangled);                                 \
+        struct next *next = &nexts[NEXT##mangled];                        \
+        void *fn = find(next, #mangled);                                  \
                                                                           \
         if (fn == MISSING) {                                              \
             free(p);                                                      \
             return;                                                       \
         }                                                                 \
-        if (p && !next.is_malloc && guard_enter()) {                      \
+        if (p && !next->is_malloc && guard_enter()) {                     \
             account_free(p);                                              \
             interpose_done();                                             \
         }                                                                 \
@@ -144,9 +198,9 @@ NEW(_ZnamSt11align_val_tRKSt9nothrow_t, (size_t bytes, size_t align, NT),
 DELETE(_ZdlPv, (void *p), (void *), (p))
 DELETE(_ZdaPv, (void *p), (void *), (p))
 DELETE(_ZdlPvm, (void *p, size_t bytes), (void *, size_t),
-       (p, next.is_malloc ? bytes : at_least(bytes)))
+       (p, next->is_malloc ? bytes : at_least(bytes)))
 DELETE(_ZdaPvm, (void *p, size_t bytes), (void *, size_t),
-       (p, next.is_malloc ? bytes : at_least(bytes)))
+       (p, next->is_malloc ? bytes : at_least(bytes)))
 DELETE(_ZdlPvRKSt9nothrow_t, (void *p, NT), (void *, const void *),
        (p, nothrow))
 DELETE(_ZdaPvRKSt9nothrow_t, (void *p, NT), (void *, const void *),
@@ -157,10 +211,10 @@ DELETE(_ZdaPvSt11align_val_t, (void *p, size_t align), (void *, size_t),
        (p, align))
 DELETE(_ZdlPvmSt11align_val_t, (void *p, size_t bytes, size_t align),
        (void *, size_t, size_t),
-       (p, next.is_malloc ? bytes : at_least(bytes), align))
+       (p, next->is_malloc ? bytes : at_least(bytes), align))
 DELETE(_ZdaPvmSt11align_val_t, (void *p, size_t bytes, size_t align),
        (void *, size_t, size_t),
-       (p, next.is_malloc ? bytes : at_least(bytes), align))
+       (p, next->is_malloc ? bytes : at_least(bytes), align))
 DELETE(_ZdlPvSt11align_val_tRKSt9nothrow_t, (void *p, size_t align, NT),
        (void *, size_t, const void *), (p, align, nothrow))
 DELETE(_ZdaPvSt11align_val_tRKSt9nothrow_t, (void *p, size_t align, NT),

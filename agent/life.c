@@ -15,6 +15,7 @@
  */
 #include "agent/life.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
@@ -41,7 +42,6 @@ static int pid;
 static int is_forked;
 static uint64_t events;
 static uint64_t published_ns;
-static uint32_t held; /* locks taken by prepare, a bit each */
 
 int
 life_is_ours(void)
@@ -104,12 +104,28 @@ life_tick(void)
 void
 life_note_wait(void)
 {
+    int saved_errno = errno;
+
     if (worker_is_running() || !boot_is_recording() || !guard_enter())
         return;
     if (opt.thread && (!is_forked || recfile_is_open() ||
                        events >= CHILD_EVENTS))
         start_thread();
     guard_leave();
+    errno = saved_errno;
+}
+
+void
+life_rest(void)
+{
+    int saved_errno = errno;
+
+    if (life_is_ours() && boot_is_recording() && guard_enter()) {
+        worker_rest();
+        self.tick = 0;
+        guard_leave();
+    }
+    errno = saved_errno;
 }
 
 void
@@ -139,9 +155,10 @@ static struct lock *const fork_locks[] = {&lock_publish, &lock_modules,
 static void
 before_fork(void)
 {
-    held = 0;
+    self.fork_locks = 0;
     for (size_t i = 0; i < FORK_LOCKS; i++)
-        held |= (uint32_t)lock_take(fork_locks[i], FORK_WAIT_NS) << i;
+        self.fork_locks |=
+            (uint8_t)(lock_take(fork_locks[i], FORK_WAIT_NS) << i);
     pool_before_fork();
 }
 
@@ -150,7 +167,7 @@ after_fork_parent(void)
 {
     pool_after_fork_parent();
     for (size_t i = FORK_LOCKS; i-- > 0;)
-        if (held & 1u << i)
+        if (self.fork_locks & 1u << i)
             lock_release(fork_locks[i]);
 }
 

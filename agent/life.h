@@ -15,6 +15,8 @@ void life_end(uint32_t state, uint32_t signal); /* HKR_STATE_* */
 /* The program is about to wait, or has become multi-threaded: a good moment
    to start the agent's thread. */
 void life_note_wait(void);
+/* The program is about to do what only a process of one thread can. */
+void life_rest(void);
 /* Is this the process that the recording is of?  (Not so in a vfork child,
    or after a fork that went past libc.) */
 int life_is_ours(void);

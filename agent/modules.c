@@ -179,7 +179,7 @@ add_module(const struct dl_phdr_info *info, uint64_t lo, uint64_t hi,
 {
     uint32_t id = module_count + 1;
     struct module *m = &modules[id];
-    char buf[1024];
+    static char buf[1024];
     const char *path = module_path(info, is_exe, buf, sizeof(buf));
 
     if (id >= MODULE_MAX)
@@ -267,8 +267,11 @@ drop_unseen(const struct visit *v)
 static void
 refresh_locked(void)
 {
-    struct visit v = {.next = &lives[(live_seq + 1) & 1], .is_first = 1};
+    static struct visit v; /* not on the stack of a small thread */
 
+    memset(&v, 0, sizeof(v));
+    v.next = &lives[(live_seq + 1) & 1];
+    v.is_first = 1;
     v.next->count = 0;
     dl_iterate_phdr(visit_module, &v);
     if (v.is_same)

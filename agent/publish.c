@@ -474,7 +474,7 @@ publish_final(uint32_t state, uint32_t signal, uint64_t wait_ns)
     if (ok) {
         write_final_frame();
         set_state(recfile_header(), state, signal);
-        is_final = 1;
+        is_final = state != HKR_STATE_ABORTED; /* may be survived */
     }
     lock_release(&lock_publish);
     return ok;

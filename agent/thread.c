@@ -9,6 +9,7 @@
  */
 #include "agent/thread.h"
 
+#include <errno.h>
 #include <signal.h>
 
 #include "agent/counters.h"
@@ -65,7 +66,10 @@ thread_note_start(void)
 void
 thread_tick_slow(void)
 {
+    int saved_errno = errno;
+
     thread_note_start();
     self.tick = THREAD_TICK;
     life_tick();
+    errno = saved_errno;
 }

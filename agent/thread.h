@@ -25,6 +25,7 @@ struct thread {
     uint8_t is_seen;  /* counted as started */
     uint8_t is_own;   /* the agent itself allocates: nothing to count */
     uint8_t is_warm;  /* has captured a stack before */
+    uint8_t fork_locks; /* taken by this thread's fork, a bit each */
 };
 
 extern __thread struct thread self

@@ -19,12 +19,14 @@
 #include <limits.h>
 #include <linux/close_range.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <sys/prctl.h>
 
 #include "agent/control.h"
 #include "agent/counters.h"
+#include "agent/interpose.h"
 #include "agent/meta.h"
 #include "agent/options.h"
 #include "agent/os.h"
@@ -36,10 +38,17 @@
 #include "agent/thread.h"
 
 #define STACK_BYTES (256u << 10)
+#define LARGE_STACK_BYTES (16u << 20)
 #define NO_FILE_WAIT_NS 1000000000u
 
-enum { NONE, STARTING, RUNNING, FAILED };
+#define REST_WAIT_NS 500000000u
+#define REST_STEP_NS 200000u
+
+enum { NONE, STARTING };
 static uint32_t state;
+static uint32_t tid;       /* 0: not in run() */
+static uint32_t is_resting; /* asked to end */
+static uint32_t *glibc_threads;
 
 int
 worker_is_running(void)
@@ -72,13 +81,19 @@ wait_until(uint64_t due)
         os_futex_wait(&nothing, 0, earlier(left, NO_FILE_WAIT_NS), 0);
 }
 
+static int
+is_told_to_end(void)
+{
+    return __atomic_load_n(&is_resting, __ATOMIC_ACQUIRE) != 0;
+}
+
 static void
 serve(void)
 {
     uint64_t publish_ns = 0, snapshot_ns = 0, now;
     char text[128];
 
-    while (boot_phase == PHASE_LIVE) {
+    while (boot_phase == PHASE_LIVE && !is_told_to_end()) {
         if (control_is_asked())
             control_answer();
         now = os_now_ns();
@@ -117,6 +132,30 @@ leave_descriptors(void)
         os_call(SYS_close_range, 0, keep - 1, 0, 0, 0, 0);
 }
 
+/* A thread inherits the real-time priority of whoever starts it. */
+static void
+leave_realtime(void)
+{
+    struct sched_param none = {.sched_priority = 0};
+    long policy = os_call(SYS_sched_getscheduler, 0, 0, 0, 0, 0, 0);
+
+    if ((policy & ~SCHED_RESET_ON_FORK) == SCHED_FIFO ||
+        (policy & ~SCHED_RESET_ON_FORK) == SCHED_RR)
+        os_call(SYS_sched_setscheduler, 0, SCHED_OTHER, (long)&none, 0, 0, 0);
+}
+
+/*
+ * When main leaves by pthread_exit, a process ends with its last thread: libc
+ * counts them.  It must not wait for us, nor may we be the one that runs the
+ * handlers of exit.
+ */
+static void
+count_thread(int n)
+{
+    if (glibc_threads)
+        __atomic_fetch_add(glibc_threads, (uint32_t)n, __ATOMIC_SEQ_CST);
+}
+
 static void *
 run(void *arg)
 {
@@ -124,38 +163,43 @@ run(void *arg)
     self.guard = UINTPTR_MAX;
     self.is_own = 1;
     self.is_seen = 1;
+    __atomic_store_n(&tid, (uint32_t)os_gettid(), __ATOMIC_RELEASE);
+    leave_realtime();
     leave_descriptors();
     prctl(PR_SET_NAME, (unsigned long)"heapknot", 0, 0, 0);
     control_set_listening(1);
     serve();
     control_set_listening(0);
+    count_thread(1); /* libc takes it off again */
     return NULL;
 }
 
-typedef int create_fn(pthread_t *, const pthread_attr_t *, void *(*)(void *),
-                      void *);
-
 static int
-create(void)
+create(size_t stack_bytes)
 {
-    static create_fn *next;
     pthread_attr_t attr;
     sigset_t all, before;
     pthread_t thread;
     int err;
 
-    if (!next)
-        *(void **)&next = dlsym(RTLD_NEXT, "pthread_create");
-    if (!next || pthread_attr_init(&attr) != 0)
+    if (pthread_attr_init(&attr) != 0)
         return -1;
     pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    pthread_attr_setstacksize(&attr, STACK_BYTES);
+    pthread_attr_setstacksize(&attr, stack_bytes);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    err = next(&thread, &attr, run, NULL);
+    err = ends_create_thread(&thread, &attr, run, NULL);
+    if (!err)
+        count_thread(-1);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attr);
     return err;
+}
+
+void
+worker_prepare(void)
+{
+    glibc_threads = dlsym(RTLD_DEFAULT, "__nptl_nthreads");
 }
 
 void
@@ -167,7 +211,8 @@ worker_start(void)
                                      __ATOMIC_RELAXED, __ATOMIC_RELAXED))
         return;
     self.is_own = 1;
-    if (create() != 0) {
+    /* A stack holds the program's thread-local variables too. */
+    if (create(STACK_BYTES) != 0 && create(LARGE_STACK_BYTES) != 0) {
         opt.thread = 0;
         __atomic_store_n(&state, NONE, __ATOMIC_RELAXED);
         degrade("the agent's thread could not be started: the program's "
@@ -180,6 +225,31 @@ void
 worker_reset(void)
 {
     state = NONE;
+    tid = is_resting = 0;
+}
+
+/* Until the kernel does not know it any more: the program is about to count
+   its threads. */
+void
+worker_rest(void)
+{
+    uint64_t end = os_now_ns() + REST_WAIT_NS;
+    uint32_t none = 0, id = __atomic_load_n(&tid, __ATOMIC_ACQUIRE);
+
+    if (!id || !__atomic_compare_exchange_n(&is_resting, &none, 1, 0,
+                                            __ATOMIC_SEQ_CST,
+                                            __ATOMIC_RELAXED))
+        return;
+    while (os_call(SYS_tgkill, os_getpid(), id, 0, 0, 0, 0) == 0 &&
+           os_now_ns() < end) {
+        worker_stop();
+        os_futex_wait(&is_resting, 1, REST_STEP_NS, 0);
+    }
+    if (os_now_ns() < end) {
+        __atomic_store_n(&tid, 0, __ATOMIC_RELAXED);
+        __atomic_store_n(&state, NONE, __ATOMIC_RELEASE);
+    }
+    __atomic_store_n(&is_resting, 0, __ATOMIC_RELEASE);
 }
 
 void

@@ -4,23 +4,35 @@
  * foreign.c -- the side table: which slot belongs to the object at an address.
  *
  * Levels of buckets; each level has twice as many as the one below.  A bucket
- * is a cache line of eight cells, a cell is 38 bits of the address's hash and
- * 26 of slot; the record at that slot holds the whole address.  An object goes
- * into the first level whose bucket has an empty cell.  So nothing ever moves:
- * an insert or a removal is one compare-and-swap, and no lock is needed
- * even to grow.  Look-ups visit every level; the lower ones stay in the cache.
+ * is a cache line of eight cells, a cell is 37 bits of the address's hash, a
+ * mark and 26 bits of slot; the record at that slot holds the whole address.
+ * An object goes into the first level whose bucket has an empty cell.  So
+ * nothing ever moves, and no lock is needed even to grow.  Look-ups visit
+ * every level; the lower ones stay in the cache.
+ *
+ * Entering takes two steps, since several threads may enter one address into
+ * different cells at once.  A cell is first an offer, which nobody finds.  Its
+ * owner then looks at all other cells of the address: a settled one means
+ * EEXIST, a rival offer is erased.  Only then does it settle its own, if
+ * that was not erased meanwhile; else it starts again.  Of two who meet, one
+ * offered later and therefore sees the other, so both cannot settle.  An offer
+ * never has to be waited for: its owner may be the code that this signal
+ * interrupted, or a thread that a fork left behind.
  *
  * Called by   hk_adopt, hk_forget, object.c; registry_forget_freed inside
  *             free(), perhaps in a signal handler amid any of the others.
- * Threads     any, lock-free.
+ * Threads     any, no locks; a removal is one compare-and-swap.
  * Memory      host_map(), 8 to 24 bytes an object, never returned.
  * Fails       foreign_insert: ENOMEM.
- * Invariants  a cell in the table names a record that is not FREE, and
- *             that record names the object; an object is in one cell.
+ * Invariants  a settled cell names a record that is not FREE, and that
+ *             record names the object; an object has one settled cell.
+ *             Who takes a settled cell out owns the slot; the slot of an
+ *             offer stays with who made it.
  */
 #include "lib/foreign.h"
 
 #include <errno.h>
+#include <sched.h>
 
 #include "lib/error.h"
 #include "lib/host.h"
@@ -32,7 +44,8 @@
 #define FIRST_BITS 6 /* log2 of the buckets of level 0 */
 #define SLOT_BITS 26
 #define SLOT_MASK ((UINT64_C(1) << SLOT_BITS) - 1)
-#define ANY_SLOT (SLOT_MASK + 1)
+#define OFFER (SLOT_MASK + 1)
+#define HASH_SHIFT (SLOT_BITS + 1)
 
 _Static_assert(SLOT_MASK + 1 == (uint64_t)REGISTRY_SEGMENTS
                                     * REGISTRY_SEGMENT_RECORDS,
@@ -63,38 +76,47 @@ cell_names(uint64_t cell, uint64_t hash, const void *object)
 {
     struct record *r;
 
-    if (!cell || (cell ^ hash << SLOT_BITS) & ~SLOT_MASK)
+    if (!cell || (cell ^ hash << HASH_SHIFT) >> HASH_SHIFT)
         return 0;
     r = registry_record(cell & SLOT_MASK);
     return r && __atomic_load_n(&r->object, __ATOMIC_ACQUIRE) == object;
 }
 
-/* The first cell that names the object with a slot below the given one. */
+/* The first cell that names the object.  A look-up (mine is NULL) sees settled
+   cells only; who made an offer sees every cell but its own. */
 static uint64_t *
-find_cell(const void *object, uint64_t below, uint64_t *seen)
+find_cell(const void *object, const uint64_t *mine, uint64_t *seen)
 {
     uint64_t hash = hash_address(object);
     uint64_t *bucket;
     void *level;
 
     for (int k = 0; k < LEVELS; k++) {
-        level = __atomic_load_n(&levels[k], __ATOMIC_ACQUIRE);
+        level = __atomic_load_n(&levels[k], __ATOMIC_SEQ_CST);
         if (!level)
             break;
         bucket = bucket_of(level, k, hash);
         for (int i = 0; i < BUCKET_CELLS; i++) {
             *seen = __atomic_load_n(&bucket[i], __ATOMIC_SEQ_CST);
-            if ((*seen & SLOT_MASK) < below && cell_names(*seen, hash, object))
+            if (&bucket[i] != mine && (mine || !(*seen & OFFER))
+                && cell_names(*seen, hash, object))
                 return &bucket[i];
         }
     }
     return NULL;
 }
 
+static inline int
+change(uint64_t *cell, uint64_t from, uint64_t to)
+{
+    return __atomic_compare_exchange_n(cell, &from, to, 0, __ATOMIC_SEQ_CST,
+                                       __ATOMIC_RELAXED);
+}
+
 static uint64_t *
 place(uint64_t cell, uint64_t hash)
 {
-    uint64_t *bucket, empty;
+    uint64_t *bucket;
     void *level;
 
     for (int k = 0; k < LEVELS; k++) {
@@ -104,48 +126,64 @@ place(uint64_t cell, uint64_t hash)
         if (!level)
             break;
         bucket = bucket_of(level, k, hash);
-        for (int i = 0; i < BUCKET_CELLS; i++) {
-            empty = __atomic_load_n(&bucket[i], __ATOMIC_RELAXED);
-            if (!empty
-                && __atomic_compare_exchange_n(&bucket[i], &empty, cell, 0,
-                                               __ATOMIC_SEQ_CST,
-                                               __ATOMIC_RELAXED))
+        for (int i = 0; i < BUCKET_CELLS; i++)
+            if (!__atomic_load_n(&bucket[i], __ATOMIC_RELAXED)
+                && change(&bucket[i], 0, cell))
                 return &bucket[i];
-        }
     }
     return NULL;
 }
 
-/* Several threads may enter the same address at once.  Each looks again once
-   it is in, and withdraws if there is one with a lower slot. */
+/* 0, EEXIST, or EAGAIN: a rival erased the offer.  No rival can take it for
+   one made later: it carries a slot that is the caller's. */
+static int
+settle(const void *object, uint64_t *mine, uint64_t offer)
+{
+    uint64_t seen, *other;
+
+    while ((other = find_cell(object, mine, &seen)) != NULL) {
+        if (!(seen & OFFER)) {
+            change(mine, offer, 0);
+            return EEXIST;
+        }
+        change(other, seen, 0);
+    }
+    return change(mine, offer, offer & ~OFFER) ? 0 : EAGAIN;
+}
+
+/* Two who erase each other's offers have to meet in the same few
+   instructions again and again, so this ends. */
 int
 foreign_insert(const void *object, uint32_t slot)
 {
     uint64_t hash = hash_address(object);
-    uint64_t mine = hash << SLOT_BITS | slot;
+    uint64_t offer = hash << HASH_SHIFT | OFFER | slot;
     uint64_t seen, *cell;
+    int code;
 
-    if (find_cell(object, ANY_SLOT, &seen))
-        return EEXIST;
-    cell = place(mine, hash);
-    if (!cell)
-        return ENOMEM;
-    if (!find_cell(object, slot, &seen))
-        return 0;
-    seen = mine;
-    __atomic_compare_exchange_n(cell, &seen, 0, 0, __ATOMIC_ACQ_REL,
-                                __ATOMIC_RELAXED);
-    return EEXIST;
+    for (;;) {
+        if (find_cell(object, NULL, &seen))
+            return EEXIST;
+        cell = place(offer, hash);
+        if (!cell)
+            return ENOMEM;
+        code = settle(object, cell, offer);
+        if (code != EAGAIN)
+            return code;
+        sched_yield();
+    }
 }
 
+/* If the cell was another object's by the time of the swap, that object's hash
+   would have to agree in all its 43 bits that bucket and cell hold, and its
+   slot too. */
 uint32_t
 foreign_remove(const void *object)
 {
     uint64_t seen, *cell;
 
-    while ((cell = find_cell(object, ANY_SLOT, &seen)) != NULL)
-        if (__atomic_compare_exchange_n(cell, &seen, 0, 0, __ATOMIC_ACQ_REL,
-                                        __ATOMIC_RELAXED))
+    while ((cell = find_cell(object, NULL, &seen)) != NULL)
+        if (change(cell, seen, 0))
             return seen & SLOT_MASK;
     return 0;
 }
@@ -155,7 +193,7 @@ registry_find(const void *object)
 {
     uint64_t seen;
 
-    return find_cell(object, ANY_SLOT, &seen) ? seen & SLOT_MASK : 0;
+    return find_cell(object, NULL, &seen) ? seen & SLOT_MASK : 0;
 }
 
 static void
@@ -242,9 +280,10 @@ is_foreign(const void *ptr)
 int
 hk_forget(void *ptr)
 {
-    if (ptr && is_foreign(ptr) && drop(ptr)) {
-        host_block_forget(ptr);
-        return 0;
+    if (ptr && is_foreign(ptr)) {
+        host_block_forget(ptr); /* first, lest it undo a new hk_adopt */
+        if (drop(ptr))
+            return 0;
     }
     error_set(ENOENT, "hk_forget: %p was not adopted", ptr);
     return -1;

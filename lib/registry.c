@@ -54,7 +54,7 @@ registry_map_once(void **cell, size_t bytes)
         fresh = host_map(bytes);
         if (fresh
             && __atomic_compare_exchange_n(cell, &seen, fresh, 0,
-                                           __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+                                           __ATOMIC_SEQ_CST, __ATOMIC_ACQUIRE))
             seen = fresh;
     }
     __atomic_store_n(&growing, 0, __ATOMIC_RELEASE);

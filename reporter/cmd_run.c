@@ -125,9 +125,21 @@ warn_if_closed(const char *command)
         cli_error("run", "%s will not be recorded: %s", command, why);
 }
 
+/* On a terminal, the name that the agent will make of its default.  The
+   command takes our place, so that the process id is ours. */
+static void
+announce(const char *command)
+{
+    const char *slash = strrchr(command, '/');
+
+    if (isatty(STDERR_FILENO))
+        cli_error("run", "recording to heapknot.%s.%d.hk",
+                  slash ? slash + 1 : command, (int)getpid());
+}
+
 /* The agent never overwrites: whoever then reads the old file is misled. */
 static void
-warn_if_there(const char *options)
+warn_if_there(const char *options, const char *command)
 {
     char path[RUNOPT_TEXT_BYTES];
     const char *name = NULL, *at = options;
@@ -137,12 +149,14 @@ warn_if_there(const char *options)
         if (strncmp(at, "output=", 7) == 0)
             name = at + 7;
     }
-    if (!name)
+    if (!name) {
+        announce(command);
         return;
+    }
     snprintf(path, sizeof path, "%.*s", (int)strcspn(name, ":"), name);
     if (!strchr(path, '%') && stat(path, &st) == 0 && S_ISREG(st.st_mode))
-        cli_error("run", "%s is there already: the recording gets a number in "
-                  "its name", path);
+        cli_error("run", "%s is there already: the recording gets the "
+                  "process id (%d) in its name", path, (int)getpid());
 }
 
 static const char *
@@ -186,7 +200,7 @@ cmd_run(int argc, char **argv)
         return HK_EXIT_UNREADABLE;
     }
     warn_if_closed(argv[at]);
-    warn_if_there(options);
+    warn_if_there(options, argv[at]);
     if (set_environment(agent, options) != 0) {
         cli_error("run", "cannot set the environment: %s", strerror(errno));
         return CANNOT_EXECUTE;

@@ -108,7 +108,7 @@ fi
 # A recording that is there already.
 echo old >"$TMP/old.hk"
 run -o "$TMP/old.hk" true
-is_str "heapknot run: $TMP/old.hk is there already: the recording gets a number in its name" \
+like "^heapknot run: $TMP/old.hk is there already: the recording gets the process id \([0-9]+\) in its name\$" \
     "$err" "an old recording is pointed out"
 run -o "$TMP/old.hk" -o "$TMP/new.hk" true
 is_str "" "$err" "only the last name counts"

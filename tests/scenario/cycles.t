@@ -26,8 +26,7 @@ found() {
 
 # The same of what was planted.
 planted() {
-    sed -n 's/^shape .* instances \([0-9]*\) objects-per-instance \([0-9]*\) held \([0-9]*\)$/\1 \2 \3/p' \
-        "$1" | sort
+    awk '$1 == "shape" { print $4, $6, $8 }' "$1" | sort
 }
 
 finds_all() { # RECORDING TRUTH
@@ -76,8 +75,7 @@ if [ ! -x "$jansson" ]; then
 fi
 
 planted_jansson() {
-    sed -n '/total/d; s/^planted .* instances \([0-9]*\) objects \([0-9]*\)$/\1 \2/p' \
-        "$1" | sort
+    awk '$1 == "planted" && $2 != "total" { print $4, $6 }' "$1" | sort
 }
 
 "$HEAPKNOT" run "${HURRY[@]}" -o "$TMP/jansson.hk" -- \

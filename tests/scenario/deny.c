@@ -22,24 +22,20 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define LOAD(field)                                                        \
-    BPF_STMT(BPF_LD | BPF_W | BPF_ABS,                                     \
+#define LOAD(field)                    \
+    BPF_STMT(BPF_LD | BPF_W | BPF_ABS, \
              (unsigned)offsetof(struct seccomp_data, field))
 #define UNLESS(value, skip) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, 0, skip)
-#define ALLOW BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
-#define REFUSE(error)                                                      \
-    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ((error) & 0xffff))
+#define ALLOW               BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
+#define REFUSE(error) \
+    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ((error)&0xffff))
 
 /* clone3 is not there for libc, which then uses clone. */
 static struct sock_filter scan_clone[] = {
-    LOAD(nr),
-    UNLESS(SYS_clone3, 1),
-    REFUSE(ENOSYS),
-    UNLESS(SYS_clone, 4),
-    LOAD(args[0]),
-    BPF_STMT(BPF_ALU | BPF_AND | BPF_K, CSIGNAL | CLONE_VM),
-    UNLESS(0, 1),
-    REFUSE(EPERM),
+    LOAD(nr),       UNLESS(SYS_clone3, 1),
+    REFUSE(ENOSYS), UNLESS(SYS_clone, 4),
+    LOAD(args[0]),  BPF_STMT(BPF_ALU | BPF_AND | BPF_K, CSIGNAL | CLONE_VM),
+    UNLESS(0, 1),   REFUSE(EPERM),
     ALLOW,
 };
 static struct sock_filter thread[] = {
@@ -70,10 +66,10 @@ static const struct {
     {"membarrier", SYS_membarrier},
 };
 
-#define PROGRAM(filter)                                                    \
-    (struct sock_fprog)                                                    \
-    {                                                                      \
-        sizeof filter / sizeof filter[0], filter                           \
+#define PROGRAM(filter)                          \
+    (struct sock_fprog)                          \
+    {                                            \
+        sizeof filter / sizeof filter[0], filter \
     }
 
 static struct sock_fprog

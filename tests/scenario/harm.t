@@ -33,8 +33,8 @@ same "[1] every allocation function at its corners" "$VICTIMS/apis"
 build_helper names
 same "[1] a known number of blocks by each name" "$HELPERS/names"
 by_names() {
-    local name allocations live
-    while read -r name allocations live; do
+    local name
+    while read -r name _; do
         echo "$name $(counts "$name" "$FIRST")"
     done <"$SEEN/bare/out"
 }
@@ -193,8 +193,9 @@ for library in libjemalloc.so.2 libtcmalloc_minimal.so.4 libmimalloc.so.2; do
         continue
     fi
     fresh_folder "$SEEN/hk"
-    ok "[10] behind the agent: $library" behind "$path" "$HELPERS/names" by_pvalloc
-    is_str "$(LD_PRELOAD=$path "$HELPERS/names" by_pvalloc)" \
+    ok "[10] behind the agent: $library" behind "$path" "$HELPERS/names" \
+        by_pvalloc by_resized_away
+    is_str "$(LD_PRELOAD=$path "$HELPERS/names" by_pvalloc by_resized_away)" \
         "$(cat "$SEEN/agent/out")" "[10] $library: the same output"
     is_str "$(cat "$SEEN/agent/out")" "$(while read -r name _; do
         echo "$name $(counts "$name" "$FIRST")"

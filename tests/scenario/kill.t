@@ -49,15 +49,16 @@ kill_at_random "$RUNS" "$SEED" "$TMP/runs" \
 # What was logged one interval before: "entry TIME allocations N bytes N ..."
 # The recorded numbers: allocations and bytes.
 books() { # RUN TIME
-    "$VICTIMS/loglive" --print "$TMP/runs/$1.log" $(($2 - PUBLISH_MS * 1000000)) |
+    "$VICTIMS/loglive" --print "$TMP/runs/$1.log" \
+        $(($2 - PUBLISH_MS * 1000000)) |
         sed -n 's/^entry.* allocations \([0-9]*\) bytes \([0-9]*\).*/\1 \2/p'
 }
 
 killed=0 opened=0 enough=0 worst=0 nothing=0
 while read -r run time status; do
     [ "$status" -ne 9 ] || killed=$((killed + 1))
-    read -r allocations bytes \
-        < <(json "$TMP/runs/$run.hk" '.totals | "\(.allocations) \(.allocated_bytes)"')
+    read -r allocations bytes < <(json "$TMP/runs/$run.hk" \
+        '.totals | "\(.allocations) \(.allocated_bytes)"')
     if [ -z "$allocations" ]; then
         diag "run $run: $(tail -n 1 "$TMP/json.err")"
         continue
@@ -77,7 +78,8 @@ done <"$TMP/deaths"
 
 is_int "$RUNS" "$killed" "every run died of SIGKILL"
 is_int "$RUNS" "$opened" "every recording opens"
-is_int "$RUNS" "$enough" "no recording lacks what was logged $PUBLISH_MS ms before"
+is_int "$RUNS" "$enough" \
+    "no recording lacks what was logged $PUBLISH_MS ms before"
 ok "the test is about something: up to $worst blocks," test "$worst" -gt 10000
 ok "and in $((RUNS - nothing)) of $RUNS runs there was something to lose" \
     test $((RUNS - nothing)) -ge $((RUNS / 2))

@@ -133,6 +133,7 @@ both_ways() {
     fresh_folder "$SEEN/hk"
     for way in bare agent; do
         wrap=()
+        # shellcheck disable=SC2034 # the function reads it
         [ $way = bare ] || wrap=("$HEAPKNOT" run -o "$SEEN/hk/first.hk" --)
         run_in_work $way "$function"
     done

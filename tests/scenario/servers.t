@@ -81,7 +81,7 @@ if command -v redis-server >/dev/null; then
     used=$(cat "$TMP/used_memory") usable=$(cat "$TMP/usable_bytes")
     ok "used_memory ($used) and usable_bytes ($usable) agree within 5 %" \
         agree_within 5 "$usable" "$used"
-    is_str EXITED "$(json "$SEEN/hk/first.hk" .process.state | tr a-z A-Z)" \
+    is_str exited "$(json "$SEEN/hk/first.hk" .process.state)" \
         "how it ended is known"
 else
     skip 4 "redis-server is not installed"

@@ -54,8 +54,8 @@ count_foreign_handlers(void)
         struct sigaction action;
 
         if (number != SIGALRM && sigaction(number, NULL, &action) == 0)
-            count += action.sa_handler != SIG_DFL &&
-                     action.sa_handler != SIG_IGN;
+            count +=
+                action.sa_handler != SIG_DFL && action.sa_handler != SIG_IGN;
     }
     return count;
 }
@@ -64,8 +64,7 @@ int
 main(void)
 {
     struct itimerval every = {{0, 1000}, {0, 1000}};
-    struct sigaction action = {.sa_handler = on_alarm,
-                               .sa_flags = SA_RESTART};
+    struct sigaction action = {.sa_handler = on_alarm, .sa_flags = SA_RESTART};
     struct timespec pause = {.tv_nsec = 1000000};
     pthread_t thread;
     sigset_t set, user;

@@ -18,6 +18,7 @@
 #define THREADS 8
 #define SHARED 16
 #define PLACES 200
+#define COMMON 3 /* few, so that threads do meet at one */
 
 #if defined(__SANITIZE_THREAD__)
 #define ROUNDS 3000
@@ -41,7 +42,7 @@ static const hk_field other_fields[] = {
 
 static hk_type *nodes, *others;
 static struct node *shared[SHARED];
-static struct other common[PLACES], private[THREADS][PLACES];
+static struct other common[COMMON], private[THREADS][PLACES];
 static int64_t common_in, errors;
 static int stop;
 
@@ -105,7 +106,7 @@ share(uint64_t *x)
 static void
 adopt_common(uint64_t *x)
 {
-    struct other *o = &common[dice(x) % PLACES];
+    struct other *o = &common[dice(x) % COMMON];
 
     if (dice(x) % 2) {
         if (hk_adopt(o, others) == 0)
@@ -138,7 +139,8 @@ mutate(void *arg)
     for (int i = 0; i < ROUNDS; i++) {
         short_list(&x);
         share(&x);
-        adopt_common(&x);
+        for (int k = 0; k < 4; k++)
+            adopt_common(&x);
         adopt_private(me, in, &x);
     }
     for (int i = 0; i < PLACES; i++)
