@@ -33,7 +33,7 @@ add(uint64_t *counter, uint64_t n)
 uint32_t
 account_stack_here(uintptr_t caller)
 {
-    uintptr_t pcs[CAPTURE_MAX];
+    uintptr_t pcs[CAPTURE_ROOM];
     uint32_t flags;
     size_t n = capture_stack(pcs, caller, &flags);
 
@@ -105,6 +105,14 @@ account_alloc(void *p, size_t bytes, uintptr_t caller)
     errno = saved_errno;
 }
 
+/* While the address is still the caller's. */
+static __attribute__((noinline, cold)) void
+forget_object(void *p)
+{
+    registry_forget_freed(p);
+    count_add(HKC_objects_freed_raw, 1);
+}
+
 void
 account_free(void *p)
 {
@@ -116,11 +124,21 @@ account_free(void *p)
         return;
     }
     __atomic_store_n(cell, 0, __ATOMIC_RELAXED);
-    if (__builtin_expect((value & INDEX_OBJECT) != 0, 0)) {
-        registry_forget_freed(p);
-        count_add(HKC_objects_freed_raw, 1);
-    }
+    if (__builtin_expect((value & INDEX_OBJECT) != 0, 0))
+        forget_object(p);
     book_free(value, (uintptr_t)p);
+}
+
+void
+account_own(void *p)
+{
+    int saved_errno = errno;
+    uint64_t *cell = index_cell((uintptr_t)p);
+
+    if (cell)
+        __atomic_store_n(cell, index_pack(STACK_NONE, 1, account_epoch),
+                         __ATOMIC_RELAXED);
+    errno = saved_errno;
 }
 
 uint64_t
@@ -132,6 +150,10 @@ account_move_before(void *p)
     if (!value) {
         count_add(HKC_unknown_frees, 1);
         return 0;
+    }
+    if (__builtin_expect((value & INDEX_OBJECT) != 0, 0)) {
+        forget_object(p);
+        value &= ~INDEX_OBJECT;
     }
     __atomic_store_n(cell, value | INDEX_MOVING, __ATOMIC_RELAXED);
     return value;
@@ -147,8 +169,6 @@ drop_moved(void *p, uint64_t value)
     if (cell)
         __atomic_compare_exchange_n(cell, &mark, 0, 0, __ATOMIC_RELAXED,
                                     __ATOMIC_RELAXED);
-    if (value & INDEX_OBJECT)
-        registry_forget_freed(p);
     book_free(value, (uintptr_t)p);
 }
 

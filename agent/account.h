@@ -19,6 +19,10 @@
 void account_alloc(void *p, size_t bytes, uintptr_t caller);
 void account_free(void *p);
 
+/* A block for the agent itself, or that the loader needs because of it: booked
+   to no stack, so that its free is not an unknown one. */
+void account_own(void *p);
+
 /* Around a realloc of p: before returns what must be given to after (0: p was
    not known).  q is the result, NULL if it failed. */
 uint64_t account_move_before(void *p);

@@ -1,7 +1,7 @@
 /*
  * SPDX-License-Identifier: BSD-2-Clause
  *
- * boot.c -- the constructor and the destructor, and what comes in between.
+ * boot.c -- the constructor, and what exit calls last.
  *
  * Called by   the loader.
  * Threads     one, so far.
@@ -34,6 +34,8 @@
 
 /* Tables are address space first: about 2 GiB of it. */
 #define ADDRESS_SPACE_NEEDED (UINT64_C(8) << 30)
+
+int __cxa_atexit(void (*fn)(void *), void *arg, void *object);
 
 uint32_t boot_phase = PHASE_COLD;
 uint64_t boot_first_ns, boot_start_ns, boot_start_realtime_ns;
@@ -75,6 +77,18 @@ note_bypass(void)
             "its allocations are not seen");
 }
 
+/* Registered before libc registers the loader's part of exit, so called after
+   it: the destructors of all libraries have run. */
+static void
+finish(void *arg)
+{
+    (void)arg;
+    life_end(HKR_STATE_EXITED, 0);
+    if (boot_phase == PHASE_LIVE)
+        boot_phase = PHASE_DRAINING;
+    worker_stop();
+}
+
 static void
 set_up(void)
 {
@@ -89,6 +103,7 @@ set_up(void)
     capture_start();
     note_bypass();
     life_start();
+    __cxa_atexit(finish, NULL, NULL);
     if (publish_open() == 0 && opt.verbose)
         say("recording to %s", recfile_path());
     if (boot_phase != PHASE_OFF)
@@ -113,13 +128,4 @@ boot(void)
     self.is_own = 0;
     self.guard = 0;
     errno = saved_errno;
-}
-
-__attribute__((destructor(101))) static void
-finish(void)
-{
-    life_end(HKR_STATE_EXITED, 0);
-    if (boot_phase == PHASE_LIVE)
-        boot_phase = PHASE_DRAINING;
-    worker_stop();
 }

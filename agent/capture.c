@@ -27,7 +27,6 @@
 #include "agent/unwinder.h"
 #include "format/recording.h"
 
-#define OWN_FRAMES 16 /* of the agent, at most, on top of a stack */
 #define STRING2(x) #x
 #define STRING(x) STRING2(x)
 
@@ -37,6 +36,7 @@ static int (*init_local_fn)(unw_cursor_t *, unw_context_t *);
 static int (*step_fn)(unw_cursor_t *);
 static int (*get_reg_fn)(unw_cursor_t *, int, unw_word_t *);
 static int (*set_policy_fn)(unw_addr_space_t, unw_caching_policy_t);
+static void (*flush_fn)(unw_addr_space_t, unw_word_t, unw_word_t);
 static unw_addr_space_t *space;
 
 static void *
@@ -58,6 +58,7 @@ capture_start(void)
     *(void **)&step_fn = symbol(lib, STRING(unw_step));
     *(void **)&get_reg_fn = symbol(lib, STRING(unw_get_reg));
     *(void **)&set_policy_fn = symbol(lib, STRING(unw_set_caching_policy));
+    *(void **)&flush_fn = symbol(lib, STRING(unw_flush_cache));
     *(void **)&space = symbol(lib, STRING(unw_local_addr_space));
     if (!backtrace_fn)
         degrade("libunwind.so.8 is missing: stacks have one frame only "
@@ -72,8 +73,9 @@ capture_unwinder_name(void)
     return backtrace_fn ? "libunwind" : "return address";
 }
 
-/* Exact whatever was cached before, and slow. */
-static int
+/* Exact whatever was cached before, and slow.  Its two kilobytes of stack are
+   not for those who do not need it. */
+static __attribute__((noinline)) int
 step_through(void **pcs, int max)
 {
     unw_context_t context;
@@ -83,8 +85,10 @@ step_through(void **pcs, int max)
 
     if (!getcontext_fn || !init_local_fn || !step_fn || !get_reg_fn)
         return 0;
-    if (set_policy_fn && space)
-        set_policy_fn(*space, UNW_CACHE_NONE);
+    /* Not a change of policy: other threads may be between the locks that
+       belong to one. */
+    if (flush_fn && space)
+        flush_fn(*space, 0, 0);
     getcontext_fn(&context);
     if (init_local_fn(&cursor, &context) < 0)
         return 0;
@@ -124,8 +128,8 @@ skip_own(void **frames, size_t count)
 size_t
 capture_stack(uintptr_t *pcs, uintptr_t caller, uint32_t *flags)
 {
-    void *frames[CAPTURE_MAX + OWN_FRAMES];
-    int max = (int)opt.depth + OWN_FRAMES, got;
+    void **frames = (void **)pcs;
+    int max = (int)opt.depth + CAPTURE_ROOM - CAPTURE_MAX, got;
     size_t own, count;
 
     *flags = 0;
@@ -150,6 +154,6 @@ capture_stack(uintptr_t *pcs, uintptr_t caller, uint32_t *flags)
         *flags = HKR_STACK_TRUNCATED;
         count_add(HKC_truncated_stacks, 1);
     }
-    memcpy(pcs, frames + own, count * sizeof(pcs[0]));
+    memmove(pcs, frames + own, count * sizeof(pcs[0]));
     return count;
 }

@@ -92,6 +92,12 @@ pthread_create(pthread_t *thread, const pthread_attr_t *attr,
     return NEXT(pthread_create)(thread, attr, start, arg);
 }
 
+HK_EXPORT pid_t
+fork(void)
+{
+    return life_is_in_hook() ? life_fork() : NEXT(fork)();
+}
+
 HK_EXPORT void
 _exit(int status)
 {

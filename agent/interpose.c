@@ -26,11 +26,15 @@
 /* Allocators that place blocks 16 bytes apart have a class of 8 as well. */
 #define SMALLEST 16u
 static size_t smallest;
+static size_t smallest_moved; /* what realloc(p, 0) asks for */
 
 void
 interpose_start(void)
 {
     smallest = real_granule_shift() < 5 ? SMALLEST : 0;
+    /* There it does not free p, but gives a block of its smallest class. */
+    if (strcmp(real_allocator_name(), "mimalloc") == 0)
+        smallest_moved = SMALLEST;
 }
 
 static inline size_t
@@ -47,10 +51,25 @@ recorded(void *p, size_t bytes, uintptr_t caller)
     interpose_done();
 }
 
+static inline size_t
+at_least_moved(size_t bytes)
+{
+    return bytes ? at_least(bytes) : smallest_moved;
+}
+
+/* Outside the guard, or inside: what the agent makes the loader allocate. */
+static void *
+unrecorded(void *p)
+{
+    if (p && self.is_own && boot_is_recording())
+        account_own(p);
+    return p;
+}
+
 static __attribute__((noinline, cold)) void *
 malloc_slow(size_t bytes)
 {
-    return real_resolve() ? real.malloc(at_least(bytes))
+    return real_resolve() ? unrecorded(real.malloc(at_least(bytes)))
                           : arena_alloc(bytes, 0);
 }
 
@@ -72,7 +91,7 @@ calloc_slow(size_t count, size_t size)
     size_t bytes;
 
     if (real_resolve())
-        return real.calloc(count, size);
+        return unrecorded(real.calloc(count, size));
     if (__builtin_mul_overflow(count, size, &bytes)) {
         errno = ENOMEM;
         return NULL;
@@ -136,7 +155,7 @@ realloc_slow(void *p, size_t bytes)
     if (p && arena_owns(p))
         return arena_realloc(p, bytes);
     if (real_resolve())
-        return real.realloc(p, at_least(bytes));
+        return real.realloc(p, p ? at_least_moved(bytes) : at_least(bytes));
     return arena_alloc(bytes, 0);
 }
 
@@ -145,7 +164,7 @@ static inline void *
 move(void *p, size_t bytes, uintptr_t caller)
 {
     uint64_t cell = account_move_before(p);
-    void *q = real.realloc(p, bytes ? at_least(bytes) : 0);
+    void *q = real.realloc(p, at_least_moved(bytes));
 
     if (!q && !bytes)
         account_move_freed(p, cell);

@@ -19,6 +19,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "agent/counters.h"
 #include "agent/lock.h"
@@ -149,9 +150,11 @@ static struct lock *const fork_locks[] = {&lock_publish, &lock_modules,
                                           &lock_intern, &lock_strings,
                                           &lock_index};
 #define FORK_LOCKS (sizeof(fork_locks) / sizeof(fork_locks[0]))
+#define FORK_POOL 0x80u
 
-/* Our handlers were registered first, so prepare runs last, and what another
-   handler allocates is still recorded. */
+/* Ours were registered before the program's, so prepare runs after its, and
+   what those allocate is still recorded.  Several threads may fork at once:
+   what each has taken is its own. */
 static void
 before_fork(void)
 {
@@ -159,13 +162,17 @@ before_fork(void)
     for (size_t i = 0; i < FORK_LOCKS; i++)
         self.fork_locks |=
             (uint8_t)(lock_take(fork_locks[i], FORK_WAIT_NS) << i);
+    if (self.guard) /* from a signal handler: the pool may be in our hands */
+        return;
+    self.fork_locks |= FORK_POOL;
     pool_before_fork();
 }
 
 static void
 after_fork_parent(void)
 {
-    pool_after_fork_parent();
+    if (self.fork_locks & FORK_POOL)
+        pool_after_fork_parent();
     for (size_t i = FORK_LOCKS; i-- > 0;)
         if (self.fork_locks & 1u << i)
             lock_release(fork_locks[i]);
@@ -174,7 +181,8 @@ after_fork_parent(void)
 static void
 after_fork_child(void)
 {
-    pool_after_fork_child();
+    if (self.fork_locks & FORK_POOL)
+        pool_after_fork_child();
     lock_reset_all();
     recfile_abandon();
     publish_reset();
@@ -188,6 +196,33 @@ after_fork_child(void)
     boot_start_realtime_ns = os_realtime_ns();
     if (!is_followed("fork"))
         __atomic_store_n(&boot_phase, PHASE_OFF, __ATOMIC_RELAXED);
+}
+
+int
+life_is_in_hook(void)
+{
+    if (!boot_is_recording() || !self.guard)
+        return 0;
+    if (!guard_enter())
+        return 1;
+    guard_leave(); /* it was stale */
+    return 0;
+}
+
+int
+life_fork(void)
+{
+    int child, saved_errno;
+
+    before_fork();
+    child = _Fork();
+    saved_errno = errno;
+    if (child == 0)
+        after_fork_child();
+    else
+        after_fork_parent();
+    errno = saved_errno;
+    return child;
 }
 
 /* Takes the agent out of LD_PRELOAD, for programs that are exec'ed. */

@@ -14,12 +14,13 @@
 
 #include <dlfcn.h>
 #include <errno.h>
-#include <malloc.h>
+#include <link.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "agent/boot.h"
 #include "agent/counters.h"
+#include "agent/modules.h"
 #include "agent/retire.h"
 
 #define ARENA_BYTES (256u << 10)
@@ -204,8 +205,17 @@ real_granule_shift(void)
     return strcmp(allocator, "glibc") == 0 ? 5 : 4;
 }
 
+/* An executable that takes malloc's address has an entry for it without having
+   a malloc: an undefined symbol with a value. */
 int
 real_is_bypassed(void)
 {
-    return dlsym(RTLD_DEFAULT, "malloc") != (void *)&malloc;
+    void *fn = dlsym(RTLD_DEFAULT, "malloc");
+    const ElfW(Sym) *symbol = NULL;
+    Dl_info info;
+
+    if (modules_is_agent((uintptr_t)fn))
+        return 0;
+    return !dladdr1(fn, &info, (void **)&symbol, RTLD_DL_SYMENT) || !symbol ||
+           symbol->st_shndx != SHN_UNDEF;
 }

@@ -35,7 +35,8 @@ int real_resolve(void);
 const char *real_allocator_name(void);
 /* log2 of the smallest distance between two blocks. */
 unsigned real_granule_shift(void);
-/* Does the executable have an allocator inside, so that ours is not seen? */
+/* Does the executable have an allocator inside, so that ours is not seen?
+   After modules_refresh. */
 int real_is_bypassed(void);
 
 void *arena_alloc(size_t bytes, size_t alignment); /* zeroed; NULL: full */

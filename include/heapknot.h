@@ -169,7 +169,7 @@ void hk_untrack(void *obj);
  * Tracks an object of a foreign type: it keeps its own reference count, which
  * the library only reads.  -1 with EINVAL, EEXIST (adopted before) or ENOMEM.
  * hk_forget before it is freed; -1 with ENOENT if it was not adopted.  Under
- * the agent a free() of the object forgets it too, and counts that.
+ * the agent a free() or realloc() of the object forgets it too, and counts it.
  */
 int hk_adopt(void *ptr, hk_type *type);
 int hk_forget(void *ptr);

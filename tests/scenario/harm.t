@@ -119,6 +119,24 @@ for flag in now lazy deepbind; do
         "[7] each has its own name, at one address or not"
 done
 
+# Threads that unwind while others load: what hangs does so now and then.
+again_and_again() {
+    local jobs job
+    for _ in 1 2 3 4 5 6 7 8; do
+        jobs=()
+        for job in 1 2 3 4 5; do
+            timeout -k 1 10 "$HEAPKNOT" run -o "$TMP/dl.%p.hk" -- \
+                "$VICTIMS/dl" "${plugins[@]}" lazy &
+            jobs+=($!)
+        done
+        for job in "${jobs[@]}"; do
+            wait "$job" || return 1
+        done
+        rm -f "$TMP"/dl.*.hk
+    done
+}
+ok "[7] forty times, five at once" again_and_again
+
 # ---- [8] the ends ------------------------------------------------------------
 
 end_is() { # STATE STATUS HOW
@@ -181,6 +199,12 @@ said "[10] an allocator inside the program" 'allocator of its own' \
 is_int 1 "$(loss static_allocator)" "[10] and counted"
 like 'allocator of its own' "$("$HEAPKNOT" report "$FIRST")" \
     "[10] the report tells it"
+
+# The address of malloc is then one in the program, which has no malloc.
+build_helper names -fno-pic -no-pie -DADDRESS_OF_MALLOC
+same "[10] but not where only malloc's address is in the program" \
+    "$HELPERS/names"
+build_helper names
 
 behind() { # LIBRARY COMMAND...: the agent first, then another allocator
     LD_PRELOAD=$AGENT:$1 HEAPKNOT_OPTIONS=output=$SEEN/hk/first.hk \

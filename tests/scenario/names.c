@@ -99,6 +99,9 @@ int
 main(int argc, char **argv)
 {
     (void)argc;
+#ifdef ADDRESS_OF_MALLOC /* a program at a fixed address makes its own */
+    nothing = argc > 1000 ? (void *)(uintptr_t)&malloc : NULL;
+#endif
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
         int live = 0;
 

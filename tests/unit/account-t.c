@@ -171,6 +171,13 @@ main(void)
     account_disown(place(PLACES + 6));
     account_free(place(PLACES + 6));
     is_int(1, (long)forgotten, "and not after it was forgotten");
+    account_alloc(place(PLACES + 6), 10, 0);
+    account_stack_of(place(PLACES + 6), 1);
+    cell = account_move_before(place(PLACES + 6));
+    is_int(2, (long)forgotten, "a realloc of an adopted block is told before");
+    account_move_after(place(PLACES + 6), cell, place(PLACES + 6), 30, 0);
+    account_free(place(PLACES + 6));
+    is_int(2, (long)forgotten, "and once");
     account_alloc(place(PLACES + 7), 10, 0);
     account_alloc(place(PLACES + 7), 20, 0);
     account_free(place(PLACES + 7));

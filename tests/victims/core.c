@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -59,7 +60,7 @@ leave_main(void)
     pthread_exit(NULL);
 }
 
-/* A stack for each n: 2 to the power of 10 different ones. */
+/* A stack for each n: there are 2 to the power of bits. */
 static void *
 descend(unsigned n, unsigned bits)
 {
@@ -151,7 +152,7 @@ static int
 allocate_nothing(void)
 {
     enum { COUNT = 1000 };
-    void *p[COUNT];
+    void *volatile p[COUNT];
 
     for (int i = 0; i < COUNT; i++) {
         if (i % 4 == 0)
@@ -226,8 +227,7 @@ small_stack(void)
     size_t idle = run_small(use_nothing, 64 << 10);
 
     printf("%zu\n", run_small(use_heap, 64 << 10) - idle);
-    printf("%d\n", run_small(use_heap, 16384) > 0);
-    return 0;
+    return run_small(use_heap, 16384) == 0;
 }
 
 static long
@@ -276,8 +276,11 @@ survive_abort(void)
     signal(SIGABRT, go_home);
     if (sigsetjmp(home, 1) == 0)
         abort();
-    for (int i = 0; i < 1000; i++)
-        free(malloc(50));
+    for (int i = 0; i < 1000; i++) {
+        void *volatile p = malloc(50);
+
+        free(p);
+    }
     rest(1500);
     kill(getpid(), SIGKILL);
     return 1;
@@ -322,7 +325,9 @@ load_plugin(const char *path)
 static void *
 short_thread(void *arg)
 {
-    free(malloc(10));
+    void *volatile p = malloc(10);
+
+    free(p);
     return arg;
 }
 
@@ -351,6 +356,41 @@ realtime(void)
                   " sed 's/.*: //'; done");
 }
 
+static volatile sig_atomic_t forks;
+
+static void
+fork_in_handler(int number)
+{
+    int saved = errno;
+    pid_t child = fork();
+
+    (void)number;
+    if (child == 0)
+        _exit(0);
+    while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
+        ;
+    forks++;
+    errno = saved;
+}
+
+/* A program of one thread may fork in a handler, wherever that comes. */
+static int
+fork_from_handlers(void)
+{
+    struct sigaction action = {.sa_handler = fork_in_handler,
+                               .sa_flags = SA_RESTART};
+    struct itimerval often = {{0, 3000}, {0, 3000}}, never = {{0, 0}, {0, 0}};
+
+    rest(1);
+    sigaction(SIGALRM, &action, NULL);
+    setitimer(ITIMER_REAL, &often, NULL);
+    for (unsigned i = 0; forks < 150; i++)
+        free(realloc(descend(i, 10), i % 900 + 1));
+    setitimer(ITIMER_REAL, &never, NULL);
+    puts("done");
+    return 0;
+}
+
 static const struct mode {
     const char *name;
     int (*fn)(void);
@@ -361,7 +401,7 @@ static const struct mode {
     {"mlockall", lock_memory},    {"namespace", new_user_namespace},
     {"survive-abort", survive_abort},
     {"signal-stack", exit_on_signal_stack}, {"threads", many_threads},
-    {"realtime", realtime},
+    {"realtime", realtime},       {"fork-in-handler", fork_from_handlers},
 };
 
 int
