@@ -6,9 +6,13 @@
  * unw_backtrace keeps frame rules by address and never forgets them, so once
  * an object has been mapped where another was, unw_step is used instead.
  *
+ * Its other cache is left off: in Debian's build that has one lock for all
+ * threads, which a forked child may find taken for ever, and which is never
+ * given back if the policy changes while somebody holds it.
+ *
  * Called by   account.c, host.c, with the guard set (the first unw_backtrace
  *             of a thread makes the loader allocate).
- * Threads     libunwind's cache is a thread's own.
+ * Threads     unw_backtrace's cache is a thread's own.
  * Memory      libunwind maps 256 KiB a thread, by itself.
  * Fails       0 frames, counted as failed_unwinds.
  */
@@ -36,7 +40,6 @@ static int (*init_local_fn)(unw_cursor_t *, unw_context_t *);
 static int (*step_fn)(unw_cursor_t *);
 static int (*get_reg_fn)(unw_cursor_t *, int, unw_word_t *);
 static int (*set_policy_fn)(unw_addr_space_t, unw_caching_policy_t);
-static void (*flush_fn)(unw_addr_space_t, unw_word_t, unw_word_t);
 static unw_addr_space_t *space;
 
 static void *
@@ -58,13 +61,12 @@ capture_start(void)
     *(void **)&step_fn = symbol(lib, STRING(unw_step));
     *(void **)&get_reg_fn = symbol(lib, STRING(unw_get_reg));
     *(void **)&set_policy_fn = symbol(lib, STRING(unw_set_caching_policy));
-    *(void **)&flush_fn = symbol(lib, STRING(unw_flush_cache));
     *(void **)&space = symbol(lib, STRING(unw_local_addr_space));
     if (!backtrace_fn)
         degrade("libunwind.so.8 is missing: stacks have one frame only "
                 "(apt-get install libunwind8)");
     else if (set_policy_fn && space)
-        set_policy_fn(*space, UNW_CACHE_PER_THREAD);
+        set_policy_fn(*space, UNW_CACHE_NONE); /* before there are threads */
 }
 
 const char *
@@ -85,10 +87,6 @@ step_through(void **pcs, int max)
 
     if (!getcontext_fn || !init_local_fn || !step_fn || !get_reg_fn)
         return 0;
-    /* Not a change of policy: other threads may be between the locks that
-       belong to one. */
-    if (flush_fn && space)
-        flush_fn(*space, 0, 0);
     getcontext_fn(&context);
     if (init_local_fn(&cursor, &context) < 0)
         return 0;

@@ -148,7 +148,7 @@ life_end(uint32_t state, uint32_t signal)
 
 static struct lock *const fork_locks[] = {&lock_publish, &lock_modules,
                                           &lock_intern, &lock_strings,
-                                          &lock_index};
+                                          &lock_index, &lock_unwind};
 #define FORK_LOCKS (sizeof(fork_locks) / sizeof(fork_locks[0]))
 #define FORK_POOL 0x80u
 

@@ -26,6 +26,7 @@ struct thread {
     uint8_t is_own;   /* the agent itself allocates: nothing to count */
     uint8_t is_warm;  /* has captured a stack before */
     uint8_t fork_locks; /* taken by this thread's fork, a bit each */
+    uint8_t unwind_depth, has_unwind; /* of lock_unwind, see unwinder.c */
 };
 
 extern __thread struct thread self

@@ -19,11 +19,14 @@
 #include <unistd.h>
 
 #include "agent/imports.h"
+#include "agent/lock.h"
 #include "agent/modules.h"
 #include "agent/os.h"
+#include "agent/thread.h"
 
 #define NO_PIPE (INT_MAX - 1) /* a number that no descriptor has */
 #define PAGE_BYTES 4096u
+#define LOCK_WAIT_NS 2000000000u
 
 static long
 result_of(long result)
@@ -96,17 +99,43 @@ no_open(const char *path, int flags)
 
 /*
  * The data that libunwind gives its callback begins with the address it looks
- * for.  Were that not so, the address would be unknown to us, and the loader
- * would be asked as before.
+ * for.  The loader is asked with lock_modules only: fork takes that, so that no
+ * child finds the loader's lock taken by a thread that it does not have.
  */
 static int
 iterate(int (*visit)(struct dl_phdr_info *, size_t, void *), void *data)
 {
     struct dl_phdr_info info;
+    uintptr_t address = data ? *(const uintptr_t *)data : 0;
 
-    if (data && modules_describe(*(const uintptr_t *)data, &info))
-        return visit(&info, sizeof(info), data);
-    return dl_iterate_phdr(visit, data);
+    if (address < PAGE_BYTES) /* the end of a stack */
+        return 0;
+    if (!modules_describe(address, &info)) {
+        modules_refresh();
+        if (!modules_describe(address, &info))
+            return 0;
+    }
+    return visit(&info, sizeof(info), data);
+}
+
+/* One lock of ours for all of libunwind's, which it takes with signals masked.
+   After so long a time we go on without it. */
+static int
+take_mutex(void *mutex)
+{
+    (void)mutex;
+    if (self.unwind_depth++ == 0)
+        self.has_unwind = (uint8_t)lock_take(&lock_unwind, LOCK_WAIT_NS);
+    return 0;
+}
+
+static int
+give_mutex(void *mutex)
+{
+    (void)mutex;
+    if (--self.unwind_depth == 0 && self.has_unwind)
+        lock_release(&lock_unwind);
+    return 0;
 }
 
 struct redirect {
@@ -117,6 +146,7 @@ static const struct redirect redirects[] = {
     {"pipe2", no_pipe2},   {"read", no_read},       {"write", no_write},
     {"close", no_close},   {"syscall", no_syscall}, {"open", no_open},
     {"open64", no_open},   {"dl_iterate_phdr", iterate},
+    {"pthread_mutex_lock", take_mutex}, {"pthread_mutex_unlock", give_mutex},
 };
 
 static void

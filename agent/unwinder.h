@@ -17,8 +17,10 @@
  *   dl_iterate_phdr   It would take the loader's lock on every miss of its
  *          cache, and a program that holds that lock while it waits for a
  *          thread that allocates would wait for ever.  Answered from
- *          modules.h; only an address that is not known there asks the
- *          loader.
+ *          modules.h, which is refreshed first for an address that is not
+ *          known there.
+ *   pthread_mutex_lock, _unlock   A child forked while another thread holds one
+ *          would wait for ever.  fork takes lock_unwind, which stands for all.
  */
 #ifndef HK_AGENT_UNWINDER_H
 #define HK_AGENT_UNWINDER_H

@@ -65,7 +65,7 @@ wrong "an unknown key" 'scan_intervall.*scan_interval' \
 ok "an unknown key: recorded all the same" opens "$FIRST"
 wrong "a value that is none" 'publish' "output=$FIRST:publish=soon"
 ok "a value that is none: recorded all the same" opens "$FIRST"
-preloaded "::=:x" "$HELPERS/names"
+preloaded "::=:x:output=$FIRST" "$HELPERS/names"
 ok "nonsense for options: unharmed" unharmed
 refused() {
     ! "$HEAPKNOT" run --scan-intervall=1s -- true 2>"$TMP/refused" &&

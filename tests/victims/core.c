@@ -391,6 +391,56 @@ fork_from_handlers(void)
     return 0;
 }
 
+static volatile int is_over;
+
+static void *
+allocate_much(void *arg)
+{
+    for (unsigned i = 0; i < 40; i++)
+        free(descend(i, 6));
+    return arg;
+}
+
+static void *
+start_threads(void *arg)
+{
+    while (!is_over) {
+        pthread_t t;
+
+        pthread_create(&t, NULL, allocate_much, NULL);
+        pthread_join(t, NULL);
+    }
+    return arg;
+}
+
+/* A child of threads that allocate may allocate too, in threads of its own. */
+static int
+fork_among_threads(void)
+{
+    uint64_t start = now_ms();
+    pthread_t t[2];
+    int status = 0;
+
+    for (int i = 0; i < 2; i++)
+        pthread_create(&t[i], NULL, start_threads, NULL);
+    while (now_ms() - start < 2000 && status == 0) {
+        pid_t child = fork();
+
+        if (child == 0) {
+            alarm(8);
+            pthread_create(&t[0], NULL, allocate_much, NULL);
+            pthread_join(t[0], NULL);
+            _exit(0);
+        }
+        waitpid(child, &status, 0);
+    }
+    is_over = 1;
+    for (int i = 0; i < 2; i++)
+        pthread_join(t[i], NULL);
+    puts(status ? "a child hung" : "done");
+    return 0;
+}
+
 static const struct mode {
     const char *name;
     int (*fn)(void);
@@ -402,6 +452,7 @@ static const struct mode {
     {"survive-abort", survive_abort},
     {"signal-stack", exit_on_signal_stack}, {"threads", many_threads},
     {"realtime", realtime},       {"fork-in-handler", fork_from_handlers},
+    {"fork-among-threads", fork_among_threads},
 };
 
 int
