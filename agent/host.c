@@ -13,6 +13,7 @@
 
 #include "agent/account.h"
 #include "agent/counters.h"
+#include "agent/life.h"
 #include "agent/meta.h"
 #include "agent/os.h"
 #include "agent/publish.h"
@@ -79,7 +80,7 @@ host_mark(const char *name)
 {
     int saved_errno = errno;
 
-    if (guard_enter()) {
+    if (life_is_ours() && guard_enter()) {
         if (!publish_snapshot(name ? HKR_SNAP_MARK : HKR_SNAP_MANUAL, name,
                               MARK_WAIT_NS))
             count_add(HKC_marks_lost, 1);

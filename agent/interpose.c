@@ -226,6 +226,24 @@ free_aligned_sized(void *p, size_t alignment, size_t bytes)
     free(p);
 }
 
+/* jemalloc's free of a known size.  The size that it has been told may be less
+   than what we asked for, so it is left to find out. */
+HK_EXPORT void sdallocx(void *p, size_t bytes, int flags);
+HK_EXPORT void
+sdallocx(void *p, size_t bytes, int flags)
+{
+    (void)bytes;
+    if (!real_resolve() || !real.dallocx || arena_owns(p)) {
+        free(p);
+    } else if (guard_enter()) {
+        account_free(p);
+        real.dallocx(p, flags);
+        interpose_done();
+    } else {
+        real.dallocx(p, flags);
+    }
+}
+
 static int
 is_power_of_two(size_t n)
 {

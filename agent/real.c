@@ -132,6 +132,7 @@ ask_loader(void)
     NEXT(valloc, "valloc");
     NEXT(pvalloc, "pvalloc");
     NEXT(usable_size, "malloc_usable_size");
+    NEXT(dallocx, "dallocx");
     NEXT(malloc, "malloc");
     if (!t.posix_memalign)
         t.posix_memalign = fallback_posix_memalign;

@@ -24,6 +24,7 @@ struct real {
     void *(*valloc)(size_t);
     void *(*pvalloc)(size_t);
     size_t (*usable_size)(void *);
+    void (*dallocx)(void *, int); /* jemalloc's, or NULL */
 };
 extern struct real real;
 
