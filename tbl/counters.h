@@ -39,7 +39,7 @@ HK_COUNTER(index_full, LOSS, count,
            "blocks not indexed because memory= was reached or a map failed")
 HK_COUNTER(huge_spilled, LOSS, count,
            "blocks over 4 GiB whose exact size was lost")
-HK_COUNTER(arena_blocks, LOSS, count,
+HK_COUNTER(arena_blocks, FACT, count,
            "blocks served from the bootstrap arena, not recorded")
 HK_COUNTER(static_allocator, LOSS, count,
            "1 if the program has an allocator of its own inside it, unseen")
