@@ -133,7 +133,7 @@ cut_windows(const struct series *s, size_t total, struct windows *out)
 static double
 noise_of(const struct windows *w, double growth_per_window)
 {
-    double swings[WINDOWS_MAX];
+    double swings[WINDOWS_MAX] = {0};
     size_t n = 0;
 
     for (size_t i = w->warm; i < w->count; i++)

@@ -48,8 +48,8 @@ is_str exited "$(total .process.state)" "and the process ends with it"
 is_str quick "$(agent fork-at-once)" "threads that fork at once"
 is_int 0 "$(total .losses.stack_table_full)" "leave no lock behind"
 
-is_str done "$(agent fork-among-threads)" "children of threads that allocate"
-is_str done "$(agent fork-in-handler)" "handlers that interrupt malloc and fork"
+is_str "done" "$(agent fork-among-threads)" "children of threads that allocate"
+is_str "done" "$(agent fork-in-handler)" "handlers that interrupt malloc and fork"
 
 is_str kept "$(agent dlerror)" "dlerror is not forgotten"
 is_int 0 "$(agent errno)" "errno stays as it was"

@@ -5,7 +5,9 @@
  * of an agent has been, or could be, a nuisance.  core MODE; prints what the
  * test compares.
  */
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE
+#endif
 #include <dlfcn.h>
 #include <errno.h>
 #include <limits.h>
