@@ -408,10 +408,11 @@ explain(const struct outcome *o, char *text, uint32_t bytes)
         return errors[rec->status];
     }
     say_format(text, bytes,
-               "scan %u: %lu objects, %lu cycles in %u groups (%u confirmed),"
-               " paused %lu.%lu ms, %lu ms in the child",
+               "scan %u: %lu objects, %lu cycles (%lu confirmed) of %u "
+               "shape%s, paused %lu.%lu ms, %lu ms in the child",
                scan_id, rec->objects, rec->suspects + rec->confirmed,
-               o->groups.groups, o->groups.confirmed, rec->pause_ns / MILLION,
+               rec->confirmed, o->groups.groups,
+               o->groups.groups == 1 ? "" : "s", rec->pause_ns / MILLION,
                rec->pause_ns / (MILLION / 10) % 10, rec->child_ns / MILLION);
     return 0;
 }
