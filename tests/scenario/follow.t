@@ -3,6 +3,7 @@
 #
 # follow=: which children have recordings; thread=off: who publishes then.
 . "$(dirname "$0")/../tap/tap.sh"
+export PERL_HASH_SEED=0 PERL_PERTURB_KEYS=0 # or perl is never the same
 
 # A shell that forks a child with much to tell, which becomes nothing else,
 # and runs another program.
