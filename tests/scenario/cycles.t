@@ -70,7 +70,7 @@ done
 
 jansson=$BUILD/examples/jansson-knot/jansson-knot
 if [ ! -x "$jansson" ]; then
-    skip 4 "jansson-knot is not built"
+    bail_out "jansson-knot is not built"
     done_testing
 fi
 

@@ -10,7 +10,7 @@ need jq
 
 KNOTD=$BUILD/examples/knotd/knotd
 LOAD=$BUILD/examples/knotd/knot-load
-[ -x "$KNOTD" ] || skip_all "knotd is not built"
+[ -x "$KNOTD" ] || bail_out "knotd is not built"
 
 SECONDS_OF_LOAD=${SECONDS_OF_LOAD:-6}
 HURRY=(--interval=100ms --scan-interval=500ms --min-age=500ms
