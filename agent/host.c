@@ -94,15 +94,3 @@ host_complain(const char *sentence)
 {
     say("%s", sentence);
 }
-
-int
-host_enter(void)
-{
-    return guard_enter();
-}
-
-void
-host_leave(void)
-{
-    guard_leave();
-}

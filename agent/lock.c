@@ -69,12 +69,6 @@ lock_release(struct lock *lock)
         os_futex_wake(&lock->word, 1, 0);
 }
 
-int
-lock_is_held(const struct lock *lock)
-{
-    return __atomic_load_n(&lock->word, __ATOMIC_RELAXED) != 0;
-}
-
 void
 lock_reset_all(void)
 {

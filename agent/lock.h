@@ -23,7 +23,6 @@ struct lock {
 /* 1: taken.  0: not within timeout_ns (0: try once). */
 int lock_take(struct lock *lock, uint64_t timeout_ns);
 void lock_release(struct lock *lock);
-int lock_is_held(const struct lock *lock);
 void lock_reset_all(void); /* in a forked child */
 
 #endif

@@ -39,10 +39,4 @@ void host_mark(const char *name);
 /* One line on stderr, capped in number, for an error of the program. */
 void host_complain(const char *sentence);
 
-/* A call into the companion begins or ends: between them allocations of this
-   thread are not the program's.  host_enter returns 0 if it was inside
-   already (then do not call host_leave). */
-int host_enter(void);
-void host_leave(void);
-
 #endif

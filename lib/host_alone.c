@@ -94,14 +94,3 @@ host_complain(const char *sentence)
     }
     errno = saved;
 }
-
-int
-host_enter(void)
-{
-    return 1;
-}
-
-void
-host_leave(void)
-{
-}

@@ -10,33 +10,12 @@
 #include <string.h>
 #include <time.h>
 
-enum counter_kind { TOTAL, LOSS, COST, FACT };
-enum counter_unit { count, bytes, ns };
+#include "reporter/counters.h"
 
-static const struct {
-    const char *name;
-    enum counter_kind kind;
-    enum counter_unit unit;
-    const char *help;
-} rows[] = {
-#define HK_COUNTER(name, kind, unit, help) { #name, kind, unit, help },
-#include "tbl/counters.h"
-#undef HK_COUNTER
-};
-
-#define ROW_COUNT (sizeof rows / sizeof *rows)
-
-enum {
-#define HK_COUNTER(name, kind, unit, help) AT_##name,
-#include "tbl/counters.h"
-#undef HK_COUNTER
-};
-
-/* Counters that an older agent did not have are 0. */
 static uint64_t
 counter(const struct hkr_header *h, unsigned at)
 {
-    return at < h->counter_count && at < HKR_COUNTER_MAX ? h->counters[at] : 0;
+    return counter_value(h, at);
 }
 
 const char *
@@ -94,9 +73,11 @@ explain_count(char *buf, size_t size, uint64_t n)
 static const char *
 explain_unit(char *buf, size_t size, enum counter_unit unit, uint64_t n)
 {
-    if (unit == bytes)
+    if (unit == UNIT_bytes)
         return explain_bytes(buf, size, n);
-    return unit == ns ? explain_ns(buf, size, n) : explain_count(buf, size, n);
+    if (unit == UNIT_ns)
+        return explain_ns(buf, size, n);
+    return explain_count(buf, size, n);
 }
 
 int
@@ -105,13 +86,14 @@ explain_losses(const struct hkr_header *h)
     char buf[40];
     int found = 0;
 
-    for (unsigned i = 0; i < ROW_COUNT; i++) {
+    for (unsigned i = 0; i < COUNTER_COUNT; i++) {
         uint64_t n = counter(h, i);
 
-        if (rows[i].kind != LOSS || n == 0)
+        if (counter_rows[i].kind != KIND_LOSS || n == 0)
             continue;
-        printf("  %-18s %12s  %s\n", rows[i].name,
-               explain_unit(buf, sizeof buf, rows[i].unit, n), rows[i].help);
+        printf("  %-18s %12s  %s\n", counter_rows[i].name,
+               explain_unit(buf, sizeof buf, counter_rows[i].unit, n),
+               counter_rows[i].help);
         found++;
     }
     return found;
@@ -191,20 +173,20 @@ print_totals(const struct hkr_header *h)
     char a[40], b[40], c[40];
 
     printf("heap       %s in %s live blocks, from %s stacks\n",
-           explain_bytes(a, sizeof a, counter(h, AT_live_bytes)),
-           explain_count(b, sizeof b, counter(h, AT_live_blocks)),
-           explain_count(c, sizeof c, counter(h, AT_stacks)));
+           explain_bytes(a, sizeof a, counter(h, COUNTER_live_bytes)),
+           explain_count(b, sizeof b, counter(h, COUNTER_live_blocks)),
+           explain_count(c, sizeof c, counter(h, COUNTER_stacks)));
     printf("ever       %s allocations, %s frees, %s\n",
-           explain_count(a, sizeof a, counter(h, AT_allocations)),
-           explain_count(b, sizeof b, counter(h, AT_frees)),
-           explain_bytes(c, sizeof c, counter(h, AT_allocated_bytes)));
-    if (counter(h, AT_rss_bytes))
+           explain_count(a, sizeof a, counter(h, COUNTER_allocations)),
+           explain_count(b, sizeof b, counter(h, COUNTER_frees)),
+           explain_bytes(c, sizeof c, counter(h, COUNTER_allocated_bytes)));
+    if (counter(h, COUNTER_rss_bytes))
         printf("process    %s resident, of which the agent has %s\n",
-               explain_bytes(a, sizeof a, counter(h, AT_rss_bytes)),
-               explain_bytes(b, sizeof b, counter(h, AT_agent_bytes)));
+               explain_bytes(a, sizeof a, counter(h, COUNTER_rss_bytes)),
+               explain_bytes(b, sizeof b, counter(h, COUNTER_agent_bytes)));
     printf("scans      %s, longest pause %s; %u marks\n",
-           explain_count(a, sizeof a, counter(h, AT_scans)),
-           explain_ns(b, sizeof b, counter(h, AT_pause_max_ns)),
+           explain_count(a, sizeof a, counter(h, COUNTER_scans)),
+           explain_ns(b, sizeof b, counter(h, COUNTER_pause_max_ns)),
            h->mark_count);
 }
 

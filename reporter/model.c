@@ -157,8 +157,7 @@ recording_visible_node(const struct recording *rec, uint32_t node)
 uint64_t
 recording_counter(const struct recording *rec, enum counter c)
 {
-    return (uint32_t)c < rec->header.counter_count ? rec->header.counters[c]
-                                                   : 0;
+    return counter_value(&rec->header, c);
 }
 
 struct delta_reader

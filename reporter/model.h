@@ -17,6 +17,7 @@
 #include <sys/types.h>
 
 #include "format/recording.h"
+#include "reporter/counters.h"
 
 /* What a process fact of PROC says; both strings belong to the recording. */
 struct fact {
@@ -84,13 +85,7 @@ int recording_is_live(const struct recording *rec);
 /* A node with no agent frame innermost: the node itself or an ancestor. */
 uint32_t recording_visible_node(const struct recording *rec, uint32_t node);
 
-/* A number of the header, by its place in tbl/counters.h. */
-enum counter {
-#define HK_COUNTER(name, kind, unit, help) COUNTER_##name,
-#include "tbl/counters.h"
-#undef HK_COUNTER
-    COUNTER_COUNT
-};
+/* A number of the header. */
 uint64_t recording_counter(const struct recording *rec, enum counter c);
 
 /* Counters of one stack, of one type: ever since the start. */

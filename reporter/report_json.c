@@ -79,25 +79,22 @@ process_object(const struct view *view)
     return o;
 }
 
-/* Objects of all counters of one kind. */
-#define NOTHING(name)
-#define PUT(name) \
-    json_put_number(o, #name, recording_counter(view->rec, COUNTER_##name));
+static void
+put_counters(json_t *o, const struct view *view, enum counter_kind kind)
+{
+    for (unsigned c = 0; c < COUNTER_COUNT; c++)
+        if (counter_rows[c].kind == kind)
+            json_put_number(o, counter_rows[c].name,
+                            recording_counter(view->rec, c));
+}
+
 static json_t *
 totals_object(const struct view *view)
 {
     json_t *o = json_object();
-#define TOTAL PUT
-#define LOSS NOTHING
-#define COST NOTHING
-#define FACT PUT
-#define HK_COUNTER(name, kind, unit, help) kind(name)
-#include "tbl/counters.h"
-#undef HK_COUNTER
-#undef TOTAL
-#undef LOSS
-#undef COST
-#undef FACT
+
+    put_counters(o, view, KIND_TOTAL);
+    put_counters(o, view, KIND_FACT);
     return o;
 }
 
@@ -105,17 +102,8 @@ static json_t *
 losses_object(const struct view *view)
 {
     json_t *o = json_object();
-#define TOTAL NOTHING
-#define LOSS PUT
-#define COST NOTHING
-#define FACT NOTHING
-#define HK_COUNTER(name, kind, unit, help) kind(name)
-#include "tbl/counters.h"
-#undef HK_COUNTER
-#undef TOTAL
-#undef LOSS
-#undef COST
-#undef FACT
+
+    put_counters(o, view, KIND_LOSS);
     json_put_number(o, "truncated", view->rec->missing_bytes);
     json_put_number(o, "torn", (uint64_t)view->rec->torn);
     return o;
@@ -125,17 +113,8 @@ static json_t *
 cost_object(const struct view *view)
 {
     json_t *o = json_object();
-#define TOTAL NOTHING
-#define LOSS NOTHING
-#define COST PUT
-#define FACT NOTHING
-#define HK_COUNTER(name, kind, unit, help) kind(name)
-#include "tbl/counters.h"
-#undef HK_COUNTER
-#undef TOTAL
-#undef LOSS
-#undef COST
-#undef FACT
+
+    put_counters(o, view, KIND_COST);
     return o;
 }
 

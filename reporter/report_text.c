@@ -415,18 +415,10 @@ text_losses(const struct view *view, const struct text_out *out)
     if (!view_has_losses(view))
         return;
     text_heading(out, "What is missing from these numbers");
-#define LOSS(name, help) \
-    print_loss(out, counter(view, COUNTER_##name), #name, help);
-#define TOTAL(name, help)
-#define COST(name, help)
-#define FACT(name, help)
-#define HK_COUNTER(name, kind, unit, help) kind(name, help)
-#include "tbl/counters.h"
-#undef HK_COUNTER
-#undef LOSS
-#undef TOTAL
-#undef COST
-#undef FACT
+    for (unsigned c = 0; c < COUNTER_COUNT; c++)
+        if (counter_rows[c].kind == KIND_LOSS)
+            print_loss(out, counter(view, c), counter_rows[c].name,
+                       counter_rows[c].help);
     print_loss(out, view->rec->missing_bytes, "truncated",
                "bytes at the end of the recording that are gone");
     print_loss(out, (uint64_t)view->rec->torn, "torn",

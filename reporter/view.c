@@ -117,16 +117,8 @@ view_has_losses(const struct view *view)
     const struct recording *rec = view->rec;
     uint64_t sum = 0;
 
-#define LOSS(name) sum |= recording_counter(rec, COUNTER_##name);
-#define TOTAL(name)
-#define COST(name)
-#define FACT(name)
-#define HK_COUNTER(name, kind, unit, help) kind(name)
-#include "tbl/counters.h"
-#undef HK_COUNTER
-#undef LOSS
-#undef TOTAL
-#undef COST
-#undef FACT
+    for (unsigned c = 0; c < COUNTER_COUNT; c++)
+        if (counter_rows[c].kind == KIND_LOSS)
+            sum |= recording_counter(rec, c);
     return sum || rec->torn || rec->truncated;
 }

@@ -78,17 +78,6 @@ host_complain(const char *sentence)
     snprintf(complaint, sizeof(complaint), "%s", sentence);
 }
 
-int
-host_enter(void)
-{
-    return 1;
-}
-
-void
-host_leave(void)
-{
-}
-
 /* ---- types -------------------------------------------------------------- */
 
 struct node {
