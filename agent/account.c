@@ -30,16 +30,6 @@ add(uint64_t *counter, uint64_t n)
     __atomic_fetch_add(counter, n, __ATOMIC_RELAXED);
 }
 
-uint32_t
-account_stack_here(uintptr_t caller)
-{
-    uintptr_t pcs[CAPTURE_ROOM];
-    uint32_t flags;
-    size_t n = capture_stack(pcs, caller, &flags);
-
-    return intern_stack(pcs, n, flags);
-}
-
 static void
 book(uint32_t id, void *p, size_t bytes)
 {
@@ -91,14 +81,14 @@ store(uint64_t *cell, uint32_t id, void *p, size_t bytes)
 }
 
 void
-account_alloc(void *p, size_t bytes, uintptr_t caller)
+account_alloc(void *p, size_t bytes, const struct frame_record *caller)
 {
     int saved_errno = errno;
     uint64_t *cell = index_cell((uintptr_t)p);
     uint32_t id;
 
     if (cell) {
-        id = account_stack_here(caller);
+        id = capture_stack(caller);
         book(id, p, bytes);
         store(cell, id, p, bytes);
     }
@@ -174,7 +164,7 @@ drop_moved(void *p, uint64_t value)
 
 void
 account_move_after(void *p, uint64_t value, void *q, size_t bytes,
-                   uintptr_t caller)
+                   const struct frame_record *caller)
 {
     uint64_t *cell;
 

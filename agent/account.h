@@ -16,7 +16,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-void account_alloc(void *p, size_t bytes, uintptr_t caller);
+#include "agent/capture.h"
+
+void account_alloc(void *p, size_t bytes, const struct frame_record *caller);
 void account_free(void *p);
 
 /* A block for the agent itself, or that the loader needs because of it: booked
@@ -27,7 +29,7 @@ void account_own(void *p);
    not known).  q is the result, NULL if it failed. */
 uint64_t account_move_before(void *p);
 void account_move_after(void *p, uint64_t cell, void *q, size_t bytes,
-                        uintptr_t caller);
+                        const struct frame_record *caller);
 /* realloc(p, 0) that freed p. */
 void account_move_freed(void *p, uint64_t cell);
 
@@ -35,8 +37,6 @@ void account_move_freed(void *p, uint64_t cell);
    told to the companion. */
 uint32_t account_stack_of(const void *p, int adopt);
 void account_disown(const void *p);
-/* The id of this thread's stack now. */
-uint32_t account_stack_here(uintptr_t caller);
 
 /* Set by the publisher at each publication: the epoch of new cells. */
 extern uint32_t account_epoch;

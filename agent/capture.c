@@ -24,6 +24,7 @@
 #include <string.h>
 
 #include "agent/counters.h"
+#include "agent/intern.h"
 #include "agent/modules.h"
 #include "agent/options.h"
 #include "agent/retire.h"
@@ -123,8 +124,8 @@ skip_own(void **frames, size_t count)
     return i;
 }
 
-size_t
-capture_stack(uintptr_t *pcs, uintptr_t caller, uint32_t *flags)
+static size_t
+unwind(uintptr_t *pcs, uintptr_t caller, uint32_t *flags)
 {
     void **frames = (void **)pcs;
     int max = (int)opt.depth + CAPTURE_ROOM - CAPTURE_MAX, got;
@@ -154,4 +155,14 @@ capture_stack(uintptr_t *pcs, uintptr_t caller, uint32_t *flags)
     }
     memmove(pcs, frames + own, count * sizeof(pcs[0]));
     return count;
+}
+
+uint32_t
+capture_stack(const struct frame_record *frame)
+{
+    uintptr_t pcs[CAPTURE_ROOM];
+    uint32_t flags;
+    size_t n = unwind(pcs, frame->pc, &flags);
+
+    return intern_stack(pcs, n, flags);
 }

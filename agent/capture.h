@@ -1,10 +1,13 @@
 /*
  * SPDX-License-Identifier: BSD-2-Clause
  *
- * capture.h -- the call stack of this thread, as return addresses.
+ * capture.h -- the call stack of this thread, as the id of a stack.
  *
- * The unwinder is libunwind, opened RTLD_LOCAL; where it is missing a stack
- * has one frame.  A faster one fits behind the same functions.
+ * On x86-64 the stack is walked by the frame rules of rules.h, and only as far
+ * as it differs from the thread's last one (trail.h).  What fits no rule is
+ * libunwind's, which stays the truth: verify=unwind compares every stack with
+ * unw_backtrace.  Elsewhere libunwind does it all; where that is missing a
+ * stack has one frame.
  */
 #ifndef HK_AGENT_CAPTURE_H
 #define HK_AGENT_CAPTURE_H
@@ -15,17 +18,23 @@
 #define CAPTURE_MAX 128
 #define CAPTURE_ROOM (CAPTURE_MAX + 16) /* the agent's frames come first */
 
+/* What a hook has at its frame address: its caller's frame pointer, and the
+   return address.  Above it, at this + 1, is the caller's stack pointer. */
+struct frame_record {
+    uintptr_t fp, pc;
+};
+#define FRAME_RECORD() \
+    ((const struct frame_record *)__builtin_frame_address(0))
+
 /* Finds the unwinder; calls the loader, so never with a lock held. */
 void capture_start(void);
 const char *capture_unwinder_name(void);
 
 /*
- * Fills pcs, innermost first, without the agent's own frames; returns how
- * many (0: failed, counted).  pcs has CAPTURE_ROOM elements: it is the only
- * array there is, for some threads have no more than 16 KiB of stack.  *flags
- * gets HKR_STACK_TRUNCATED.  caller is the return address of the hook.  Needs
- * the guard; changes errno.
+ * The id of the stack (intern.h) that begins with the frame that called the
+ * one of this record, without the agent's own frames.  A stack that could not
+ * be captured has one frame (counted).  Needs the guard; changes errno.
  */
-size_t capture_stack(uintptr_t *pcs, uintptr_t caller, uint32_t *flags);
+uint32_t capture_stack(const struct frame_record *frame);
 
 #endif

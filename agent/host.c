@@ -46,7 +46,7 @@ host_stack(void)
     int saved_errno = errno;
 
     if (guard_enter()) {
-        id = account_stack_here((uintptr_t)__builtin_return_address(0));
+        id = capture_stack(FRAME_RECORD());
         guard_leave();
     }
     errno = saved_errno;

@@ -21,7 +21,6 @@
 #include "agent/thread.h"
 
 #define unlikely(x) __builtin_expect(!!(x), 0)
-#define CALLER() ((uintptr_t)__builtin_return_address(0))
 
 /* Allocators that place blocks 16 bytes apart have a class of 8 as well. */
 #define SMALLEST 16u
@@ -44,7 +43,7 @@ at_least(size_t bytes)
 }
 
 static inline void
-recorded(void *p, size_t bytes, uintptr_t caller)
+recorded(void *p, size_t bytes, const struct frame_record *caller)
 {
     if (__builtin_expect(p != NULL, 1))
         account_alloc(p, bytes, caller);
@@ -81,7 +80,7 @@ malloc(size_t bytes)
     if (unlikely(!guard_enter()))
         return malloc_slow(bytes);
     p = real.malloc(at_least(bytes));
-    recorded(p, bytes, CALLER());
+    recorded(p, bytes, FRAME_RECORD());
     return p;
 }
 
@@ -112,7 +111,7 @@ calloc(size_t count, size_t size)
         p = real.calloc(1, smallest);
     else
         p = real.calloc(count, size);
-    recorded(p, bytes, CALLER());
+    recorded(p, bytes, FRAME_RECORD());
     return p;
 }
 
@@ -161,7 +160,7 @@ realloc_slow(void *p, size_t bytes)
 
 /* realloc(p, 0) that returns NULL has freed p; other NULLs left it alone. */
 static inline void *
-move(void *p, size_t bytes, uintptr_t caller)
+move(void *p, size_t bytes, const struct frame_record *caller)
 {
     uint64_t cell = account_move_before(p);
     void *q = real.realloc(p, at_least_moved(bytes));
@@ -181,12 +180,12 @@ realloc(void *p, size_t bytes)
     if (unlikely((p && arena_owns(p)) || !guard_enter()))
         return realloc_slow(p, bytes);
     if (p) {
-        q = move(p, bytes, CALLER());
+        q = move(p, bytes, FRAME_RECORD());
         interpose_done();
         return q;
     }
     q = real.realloc(NULL, at_least(bytes));
-    recorded(q, bytes, CALLER());
+    recorded(q, bytes, FRAME_RECORD());
     return q;
 }
 
@@ -276,7 +275,7 @@ posix_memalign(void **out, size_t alignment, size_t bytes)
     if (unlikely(!guard_enter()))
         return early_posix_memalign(out, alignment, bytes);
     err = real.posix_memalign(out, alignment, at_least(bytes));
-    recorded(err ? NULL : *out, bytes, CALLER());
+    recorded(err ? NULL : *out, bytes, FRAME_RECORD());
     return err;
 }
 
@@ -289,7 +288,7 @@ posix_memalign(void **out, size_t alignment, size_t bytes)
         if (unlikely(!guard_enter()))                            \
             return real_resolve() ? real.name arguments : early; \
         p = real.name arguments;                                 \
-        recorded(p, want, CALLER());                             \
+        recorded(p, want, FRAME_RECORD());                             \
         return p;                                                \
     }
 ALIGNED(aligned_alloc, (size_t alignment, size_t bytes),

@@ -136,8 +136,6 @@ plain_new(size_t bytes, size_t alignment)
     return posix_memalign(&p, alignment, bytes ? bytes : 1) ? NULL : p;
 }
 
-#define CALLER() ((uintptr_t)__builtin_return_address(0))
-
 #define NEW(mangled, parameters, types, arguments, alignment)             \
     HK_EXPORT void *mangled parameters;                                   \
     HK_EXPORT void *mangled parameters                                    \
@@ -155,7 +153,7 @@ plain_new(size_t bytes, size_t alignment)
         /* Outside the guard: it may throw, and runs the new handler. */  \
         p = ((void *(*)types)fn)arguments;                                \
         if (p && guard_enter()) {                                         \
-            account_alloc(p, wanted, CALLER());                           \
+            account_alloc(p, wanted, FRAME_RECORD());                           \
             interpose_done();                                             \
         }                                                                 \
         return p;                                                         \

@@ -88,6 +88,23 @@
  * of that, frees may be newer than allocations: a negative difference is 0.
  *
  *
+ * SAMPLING
+ *
+ * A stack whose sample_bytes R is not 0 was seen by a Poisson process along
+ * the bytes allocated: a block of s bytes is sampled with the probability
+ * p = 1 - exp(-s / R).  Each sampled block stands for 1 / p blocks and s / p
+ * bytes; the four counters of such a stack are these sums, rounded, and so
+ * estimates without bias.  sampled_allocations and sampled_frees count the
+ * sampled blocks themselves.  With n = sampled_allocations - sampled_frees live
+ * samples of mean weight w = live bytes / n, the variance of live bytes is at
+ * most n w^2 exp(-s / R), where s is the root of s = w (1 - exp(-s / R)); it is
+ * never more than n R^2.  The same frames may have several stacks, one for each
+ * R that was used: their estimates and variances add.
+ *
+ * The blocks that were not sampled are counted, exactly, in one stack with the
+ * flag HKR_STACK_UNSAMPLED and no frames.  The totals in the header are exact.
+ *
+ *
  * THE TIMELINE
  *
  * A snapshot holds totals at a moment, and what changed for each stack and
@@ -132,7 +149,7 @@
 #define HKR_MAGIC "HEAPKNOT" /* 8 bytes, no NUL */
 #define HKR_BYTE_ORDER 0x01020304u
 #define HKR_VERSION_MAJOR 1u /* a reader refuses a larger one */
-#define HKR_VERSION_MINOR 0u /* a reader accepts a larger one */
+#define HKR_VERSION_MINOR 1u /* a reader accepts a larger one */
 
 #define HKR_HEADER_BYTES 4096u
 #define HKR_CONTROL_OFFSET 4096u
@@ -239,13 +256,19 @@ struct hkr_node {
     uint32_t module; /* 0: unknown */
 };
 
-enum { HKR_STACK_TRUNCATED = 1 };
+enum {
+    HKR_STACK_TRUNCATED = 1,
+    HKR_STACK_UNSAMPLED = 2 /* see SAMPLING; node is 0 */
+};
 struct hkr_stack {
     uint32_t node;
     uint32_t flags;
     uint64_t allocations, frees;           /* blocks, ever */
     uint64_t allocated_bytes, freed_bytes; /* as requested, ever */
     uint64_t first_ns;                     /* when first seen */
+    /* Since version 1.1: see SAMPLING. */
+    uint64_t sample_bytes; /* mean distance of samples, 0: every block */
+    uint64_t sampled_allocations, sampled_frees; /* blocks, as they are */
 };
 
 enum { HKR_TYPE_LEAF = 1, HKR_TYPE_FOREIGN = 2 };

@@ -69,3 +69,21 @@ HK_COUNTER(pause_total_ns, COST, ns, "time the program was blocked by scans")
 HK_COUNTER(pause_max_ns, COST, ns, "longest block of the program by a scan")
 HK_COUNTER(scans, COST, count, "scans finished")
 HK_COUNTER(interned_frames, COST, count, "frames in the stack trie")
+
+HK_COUNTER(captures, COST, count, "call stacks captured")
+HK_COUNTER(walked_frames, COST, count,
+           "frames walked for them; the others were known from before")
+HK_COUNTER(slow_captures, COST, count,
+           "stacks that libunwind had to unwind (signal frames, JIT, assembly)")
+HK_COUNTER(verified_captures, FACT, count,
+           "stacks compared with libunwind's (verify=unwind)")
+HK_COUNTER(unwind_mismatches, LOSS, count,
+           "of those, stacks that differed (verify=unwind)")
+HK_COUNTER(sample_bytes, FACT, bytes,
+           "mean distance of samples now, 0: every block is recorded")
+HK_COUNTER(sampled_blocks, FACT, count, "blocks ever sampled")
+HK_COUNTER(sample_changes, FACT, count,
+           "times that overhead= changed the distance of samples")
+HK_COUNTER(overhead_ppm, COST, count,
+           "share of the program's CPU that recording took lately, in "
+           "millionths (overhead=)")

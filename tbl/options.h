@@ -23,6 +23,11 @@ HK_OPTION(scan_interval, TIME, 10000000000, "10s",
           "distance of background cycle scans; 0: only when asked")
 HK_OPTION(min_age, TIME, 5000000000, "5s",
           "youngest age at which an unreachable cycle is confirmed")
+HK_OPTION(sample, SIZE, 0, "0",
+          "mean distance of sampled blocks, in bytes allocated; 0: every block")
+HK_OPTION(overhead, SHARE, 0, "0%",
+          "share of the program's CPU that recording may take, kept by "
+          "sampling; 0%: no limit")
 HK_OPTION(depth, COUNT, 128, "128", "frames kept of a stack, at most 128")
 HK_OPTION(memory, SIZE, 1073741824, "1GiB",
           "memory the agent may use for its tables")
@@ -36,4 +41,6 @@ HK_OPTION(thread, BOOL, 1, "on",
           "have a thread of the agent's own; off: publish from the program's")
 HK_OPTION(on_crash, BOOL, 0, "off",
           "publish on fatal signals that the program leaves at their default")
+HK_OPTION(verify, TEXT, "off", "off",
+          "unwind: compare every stack with libunwind's, count differences")
 HK_OPTION(verbose, BOOL, 0, "off", "say on stderr where the recording is")

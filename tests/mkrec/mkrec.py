@@ -270,4 +270,6 @@ index_full huge_spilled arena_blocks static_allocator deepbind vforks
 recording_full snapshots_thinned object_table_full objects_freed_raw
 scans_skipped scans_failed marks_lost publishes_late agent_bytes
 publish_ns publishes scan_cpu_ns pause_total_ns pause_max_ns scans captures
-interned_frames""".split()
+interned_frames
+captures walked_frames slow_captures verified_captures unwind_mismatches
+sample_bytes sampled_blocks sample_changes overhead_ppm""".split()

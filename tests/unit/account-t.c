@@ -35,13 +35,11 @@ recfile_header(void)
     return NULL;
 }
 
-size_t
-capture_stack(uintptr_t *pcs, uintptr_t caller, uint32_t *flags)
+uint32_t
+capture_stack(const struct frame_record *frame)
 {
-    (void)caller;
-    *flags = 0;
-    pcs[0] = pc;
-    return 1;
+    (void)frame;
+    return intern_stack(&pc, 1, 0);
 }
 
 void
