@@ -1,20 +1,22 @@
 /*
  * SPDX-License-Identifier: BSD-2-Clause
  *
- * capture.c -- libunwind behind an interface.
+ * capture.c -- a stack by rules, or else by libunwind.
  *
- * unw_backtrace keeps frame rules by address and never forgets them, so once
- * an object has been mapped where another was, unw_step is used instead.
+ * unw_backtrace keeps frame rules by address and never forgets them, and
+ * 256 KiB of them for each thread.  So it is for threads that need it often;
+ * unw_step is used for the others, and for all once an object has been mapped
+ * where another was.
  *
- * Its other cache is left off: in Debian's build that has one lock for all
- * threads, which a forked child may find taken for ever, and which is never
- * given back if the policy changes while somebody holds it.
+ * libunwind's other cache is left off: in Debian's build that has one lock for
+ * all threads, which a forked child may find taken for ever, and which is
+ * never given back if the policy changes while somebody holds it.
  *
  * Called by   account.c, host.c, with the guard set (the first unw_backtrace
  *             of a thread makes the loader allocate).
- * Threads     unw_backtrace's cache is a thread's own.
- * Memory      libunwind maps 256 KiB a thread, by itself.
- * Fails       0 frames, counted as failed_unwinds.
+ * Threads     trails, and unw_backtrace's cache, are a thread's own.
+ * Memory      the thread's lane; libunwind maps its own.
+ * Fails       one frame, counted as failed_unwinds.
  */
 #define UNW_LOCAL_ONLY
 #include "agent/capture.h"
@@ -25,15 +27,21 @@
 
 #include "agent/counters.h"
 #include "agent/intern.h"
+#include "agent/meta.h"
 #include "agent/modules.h"
 #include "agent/options.h"
 #include "agent/retire.h"
+#include "agent/rules.h"
+#include "agent/say.h"
 #include "agent/thread.h"
+#include "agent/trail.h"
 #include "agent/unwinder.h"
 #include "format/recording.h"
 
 #define STRING2(x) #x
 #define STRING(x) STRING2(x)
+#define OFTEN 64u /* slow captures after which a thread gets a cache */
+#define DEPTH_ROOM (CAPTURE_ROOM - CAPTURE_MAX)
 
 static int (*backtrace_fn)(void **, int);
 static int (*getcontext_fn)(unw_context_t *);
@@ -42,6 +50,7 @@ static int (*step_fn)(unw_cursor_t *);
 static int (*get_reg_fn)(unw_cursor_t *, int, unw_word_t *);
 static int (*set_policy_fn)(unw_addr_space_t, unw_caching_policy_t);
 static unw_addr_space_t *space;
+static int has_rules, is_verifying;
 
 static void *
 symbol(void *lib, const char *name)
@@ -49,11 +58,9 @@ symbol(void *lib, const char *name)
     return lib ? dlsym(lib, name) : NULL;
 }
 
-void
-capture_start(void)
+static void
+find_unwinder(void *lib)
 {
-    void *lib = unwinder_open();
-
     *(void **)&backtrace_fn = symbol(lib, "unw_backtrace");
     *(void **)&getcontext_fn = symbol(lib, STRING(unw_getcontext));
     if (!getcontext_fn)
@@ -63,9 +70,28 @@ capture_start(void)
     *(void **)&get_reg_fn = symbol(lib, STRING(unw_get_reg));
     *(void **)&set_policy_fn = symbol(lib, STRING(unw_set_caching_policy));
     *(void **)&space = symbol(lib, STRING(unw_local_addr_space));
+}
+
+static void
+read_verify(void)
+{
+    is_verifying = strcmp(opt.verify, "unwind") == 0;
+    if (!is_verifying && strcmp(opt.verify, "off") != 0)
+        say("HEAPKNOT_OPTIONS: verify=\"%s\" makes no sense, ignored (unwind "
+            "or off)", opt.verify);
+}
+
+void
+capture_start(void)
+{
+    find_unwinder(unwinder_open());
+    has_rules = rules_start();
+    read_verify();
     if (!backtrace_fn)
-        degrade("libunwind.so.8 is missing: stacks have one frame only "
-                "(apt-get install libunwind8)");
+        degrade("libunwind.so.8 is missing: stacks %s (apt-get install "
+                "libunwind8)", has_rules ? "that no frame rules fit have one "
+                                           "frame only"
+                                         : "have one frame only");
     else if (set_policy_fn && space)
         set_policy_fn(*space, UNW_CACHE_NONE); /* before there are threads */
 }
@@ -73,8 +99,13 @@ capture_start(void)
 const char *
 capture_unwinder_name(void)
 {
-    return backtrace_fn ? "libunwind" : "return address";
+    return has_rules      ? backtrace_fn ? "frame rules, libunwind"
+                                         : "frame rules"
+           : backtrace_fn ? "libunwind"
+                          : "return address";
 }
+
+/* ---- libunwind ----------------------------------------------------------- */
 
 /* Exact whatever was cached before, and slow.  Its two kilobytes of stack are
    not for those who do not need it. */
@@ -124,45 +155,153 @@ skip_own(void **frames, size_t count)
     return i;
 }
 
+/* pcs has CAPTURE_ROOM elements: the only array there is, for some threads have
+   no more than 16 KiB of stack. */
 static size_t
-unwind(uintptr_t *pcs, uintptr_t caller, uint32_t *flags)
+unwind(uintptr_t *pcs, uintptr_t caller, int is_often, uint32_t *flags)
 {
     void **frames = (void **)pcs;
-    int max = (int)opt.depth + CAPTURE_ROOM - CAPTURE_MAX, got;
+    int max = (int)opt.depth + DEPTH_ROOM, got = 0;
     size_t own, count;
 
     *flags = 0;
-    if (!backtrace_fn) {
-        pcs[0] = caller;
-        return 1;
-    }
-    got = modules_reused_addresses() ? step_through(frames, max)
-                                     : backtrace(frames, max);
+    if (backtrace_fn)
+        got = is_often && !modules_reused_addresses()
+                  ? backtrace(frames, max)
+                  : step_through(frames, max);
     count = got > 0 ? (size_t)got : 0;
     while (count && !frames[count - 1])
         count--;
     own = skip_own(frames, count);
     count -= own;
     if (!count) {
-        count_add(HKC_failed_unwinds, 1);
+        if (backtrace_fn)
+            count_add(HKC_failed_unwinds, 1);
         pcs[0] = caller;
         return 1;
     }
     if (count > opt.depth) {
         count = opt.depth;
         *flags = HKR_STACK_TRUNCATED;
-        count_add(HKC_truncated_stacks, 1);
     }
     memmove(pcs, frames + own, count * sizeof(pcs[0]));
     return count;
 }
 
-uint32_t
-capture_stack(const struct frame_record *frame)
+static __attribute__((noinline, cold)) uint32_t
+capture_slow(const struct frame_record *frame)
 {
     uintptr_t pcs[CAPTURE_ROOM];
     uint32_t flags;
-    size_t n = unwind(pcs, frame->pc, &flags);
+    size_t n;
 
+    if (has_rules)
+        count_add(HKC_slow_captures, 1);
+    if (self.slow_captures < OFTEN)
+        self.slow_captures++;
+    n = unwind(pcs, frame->pc, !has_rules || self.slow_captures >= OFTEN,
+               &flags);
     return intern_stack(pcs, n, flags);
+}
+
+/* ---- frame rules --------------------------------------------------------- */
+
+/* How many frames of the trail there are without the agent's own, which come
+   last. */
+static inline size_t
+without_own(const struct trail *t)
+{
+    size_t count = t->count;
+
+    while (count > 1 && modules_is_agent(t->frames[count - 1].pc))
+        count--;
+    return count;
+}
+
+static __attribute__((noinline, cold)) uint32_t
+insert(const struct trail *t, size_t count)
+{
+    uintptr_t pcs[TRAIL_MAX];
+    size_t n = 0, first = trail_first(t);
+
+    for (size_t i = count; i > first; i--)
+        pcs[n++] = t->frames[i - 1].pc;
+    return intern_insert(pcs, n, t->is_cut ? HKR_STACK_TRUNCATED : 0,
+                         t->frames[count - 1].hash);
+}
+
+static inline uint32_t
+capture_by_rules(struct trail *t, const struct frame_record *frame)
+{
+    size_t count;
+    uint32_t id;
+
+    if (!trail_follow(t, frame->pc, (uintptr_t)(frame + 1), frame->fp,
+                      opt.depth))
+        return 0;
+    count = without_own(t);
+    id = intern_find(t->frames[count - 1].hash);
+    return __builtin_expect(id != 0, 1) ? id : insert(t, count);
+}
+
+/* ---- verify=unwind ------------------------------------------------------- */
+
+static int
+is_equal(uint32_t id, const uintptr_t *pcs, size_t count)
+{
+    uint32_t node = intern_stacks[id].node;
+
+    for (size_t i = 0; i < count; i++) {
+        if (!node || intern_node_pc(&intern_nodes[node]) != pcs[i])
+            return 0;
+        node = intern_nodes[node].parent;
+    }
+    return node == 0;
+}
+
+static void
+say_mismatch(uint32_t id, const uintptr_t *pcs, size_t count)
+{
+    static uint32_t said;
+    uint32_t node = intern_stacks[id].node;
+
+    if (__atomic_fetch_add(&said, 1, __ATOMIC_RELAXED) >= 1)
+        return;
+    say("verify=unwind: stack %u differs from libunwind's", id);
+    for (size_t i = 0; i < count || node; i++) {
+        say("  %2zu  %#lx  libunwind %#lx", i,
+            node ? (unsigned long)intern_node_pc(&intern_nodes[node]) : 0,
+            i < count ? (unsigned long)pcs[i] : 0);
+        node = node ? intern_nodes[node].parent : 0;
+    }
+}
+
+static __attribute__((noinline, cold)) void
+verify(uint32_t id, const struct frame_record *frame)
+{
+    uintptr_t pcs[CAPTURE_ROOM];
+    uint32_t flags;
+    size_t n = unwind(pcs, frame->pc, 1, &flags);
+
+    count_add(HKC_verified_captures, 1);
+    if (id == STACK_LOST || is_equal(id, pcs, n))
+        return;
+    count_add(HKC_unwind_mismatches, 1);
+    say_mismatch(id, pcs, n);
+}
+
+uint32_t
+capture_stack(const struct frame_record *frame)
+{
+    uint32_t id = 0;
+
+    if (__builtin_expect(!self.trail && has_rules, 0))
+        self.trail = meta_reserve(sizeof(struct trail));
+    if (__builtin_expect(self.trail != NULL, 1))
+        id = capture_by_rules(self.trail, frame);
+    if (__builtin_expect(!id, 0))
+        id = capture_slow(frame);
+    else if (__builtin_expect(is_verifying, 0))
+        verify(id, frame);
+    return id;
 }

@@ -3,23 +3,18 @@
  *
  * intern.c -- frames[] -> stack id, stable and without duplicates.
  *
- * Two open-addressing tables: whole stacks by the hash of their pcs (the
- * common path: one probe, then a compare along the parents), and trie nodes
- * by (parent, pc) (insertion only).  Tables double in new memory and are then
- * published by one pointer; the old ones stay for readers that still look.
+ * Two open-addressing tables: whole stacks by hash (the common path: one
+ * probe), and trie nodes by (parent, pc), for insertion only.  Tables grow in
+ * new memory and are then published by one pointer; the old ones stay for
+ * readers that still look.
  *
- * Called by   account.c, host.c.
+ * Called by   capture.c; modules.c when an object is gone.
  * Threads     look-up lock-free; insertion under lock_intern, for at most
  *             LOCK_WAIT_NS.
  * Memory      meta.c; arrays are reserved whole, touched as they fill.
  * Fails       STACK_LOST, counted as stack_table_full.
  */
 #include "agent/intern.h"
-
-#include <string.h>
-
-#define XXH_INLINE_ALL
-#include <xxhash.h>
 
 #include "agent/boot.h"
 #include "agent/counters.h"
@@ -32,22 +27,43 @@
 #define NODE_MAX (1u << 25)
 #define TABLE_START 4096u
 #define LOCK_WAIT_NS 2000000u
+#define FORGET_WAIT_NS 100000000u
+#define FORGOTTEN 1u /* as a hash: matches none */
 
-struct table {
+struct node_table {
     uint32_t mask;
     uint32_t ids[];
 };
 
 struct stack *intern_stacks;
 struct node *intern_nodes;
-static struct table *stack_table, *node_table;
+struct stack_table *intern_table;
+static struct node_table *node_table;
 static uint32_t stack_count, node_count;
 
-static struct table *
-make_table(uint32_t entries)
+static void *
+make_table(size_t head_bytes, size_t entry_bytes, uint32_t entries)
 {
-    size_t bytes = sizeof(struct table) + entries * sizeof(uint32_t);
-    struct table *t = meta_commit(bytes) ? meta_reserve(bytes) : NULL;
+    size_t bytes = head_bytes + entries * entry_bytes;
+
+    return meta_commit(bytes) ? meta_reserve(bytes) : NULL;
+}
+
+static struct stack_table *
+make_stack_table(uint32_t entries)
+{
+    struct stack_table *t =
+        make_table(sizeof(*t), sizeof(t->entries[0]), entries);
+
+    if (t)
+        t->mask = entries - 1;
+    return t;
+}
+
+static struct node_table *
+make_node_table(uint32_t entries)
+{
+    struct node_table *t = make_table(sizeof(*t), sizeof(t->ids[0]), entries);
 
     if (t)
         t->mask = entries - 1;
@@ -59,10 +75,10 @@ intern_start(void)
 {
     intern_stacks = meta_reserve(STACK_MAX * sizeof(struct stack));
     intern_nodes = meta_reserve(NODE_MAX * sizeof(struct node));
-    stack_table = make_table(TABLE_START);
-    node_table = make_table(TABLE_START);
+    intern_table = make_stack_table(TABLE_START);
+    node_table = make_node_table(TABLE_START);
     stack_count = STACK_LOST;
-    return intern_stacks && intern_nodes && stack_table && node_table;
+    return intern_stacks && intern_nodes && intern_table && node_table;
 }
 
 uint32_t
@@ -77,49 +93,6 @@ intern_node_count(void)
     return __atomic_load_n(&node_count, __ATOMIC_ACQUIRE);
 }
 
-static int
-stack_equals(const struct stack *s, const uintptr_t *pcs, size_t count)
-{
-    uint32_t node = s->node;
-
-    for (size_t i = 0; i < count; i++) {
-        if (!node || intern_nodes[node].match_pc != pcs[i])
-            return 0;
-        node = intern_nodes[node].parent;
-    }
-    return node == 0;
-}
-
-/* The id of an equal stack, or 0 with the place where it would go. */
-static uint32_t
-find_stack(const struct table *t, uint64_t hash, const uintptr_t *pcs,
-           size_t count, uint32_t *place)
-{
-    uint32_t i = (uint32_t)hash & t->mask, id;
-
-    for (;; i = (i + 1) & t->mask) {
-        id = __atomic_load_n(&t->ids[i], __ATOMIC_ACQUIRE);
-        *place = i;
-        if (!id)
-            return 0;
-        if (intern_stacks[id].hash_high == (uint32_t)(hash >> 32) &&
-            stack_equals(&intern_stacks[id], pcs, count))
-            return id;
-    }
-}
-
-static uint64_t
-hash_stack(uint32_t id)
-{
-    static uintptr_t pcs[256]; /* lock_intern is held */
-    size_t n = 0;
-
-    for (uint32_t node = intern_stacks[id].node; node && n < 256;
-         node = intern_nodes[node].parent)
-        pcs[n++] = intern_node_pc(&intern_nodes[node]);
-    return XXH3_64bits(pcs, n * sizeof(pcs[0]));
-}
-
 static uint64_t
 hash_edge(uint32_t parent, uintptr_t pc)
 {
@@ -128,33 +101,55 @@ hash_edge(uint32_t parent, uintptr_t pc)
     return h ^ h >> 29;
 }
 
-static uint64_t
-hash_node(uint32_t id)
+static void
+put_stack(struct stack_table *t, uint64_t hash, uint32_t id)
 {
-    return hash_edge(intern_nodes[id].parent,
-                     intern_node_pc(&intern_nodes[id]));
+    uint32_t i = (uint32_t)hash & t->mask;
+
+    while (t->entries[i].hash)
+        i = (i + 1) & t->mask;
+    t->entries[i].id = id;
+    __atomic_store_n(&t->entries[i].hash, hash, __ATOMIC_RELEASE);
 }
 
-/* Keeps a table at most half full. */
+/* Keeps a table at most half full.  0: it is full. */
 static int
-grow_locked(struct table **table, uint32_t count, uint64_t (*hash)(uint32_t),
-            uint32_t first)
+grow_stacks_locked(void)
 {
-    struct table *old = *table, *t;
+    struct stack_table *old = intern_table, *t;
 
-    if (count < old->mask / 2)
+    if (stack_count < old->mask / 2)
         return 1;
-    t = make_table((old->mask + 1) * 4);
+    t = make_stack_table((old->mask + 1) * 4);
     if (!t)
-        return count < old->mask - 1;
-    for (uint32_t id = first; id <= count; id++) {
-        uint32_t i = (uint32_t)hash(id) & t->mask;
+        return stack_count < old->mask - 1;
+    for (uint32_t i = 0; i <= old->mask; i++)
+        if (old->entries[i].hash > FORGOTTEN)
+            put_stack(t, old->entries[i].hash, old->entries[i].id);
+    __atomic_store_n(&intern_table, t, __ATOMIC_RELEASE);
+    return 1;
+}
+
+static int
+grow_nodes_locked(void)
+{
+    struct node_table *old = node_table, *t;
+
+    if (node_count < old->mask / 2)
+        return 1;
+    t = make_node_table((old->mask + 1) * 4);
+    if (!t)
+        return node_count < old->mask - 1;
+    for (uint32_t id = 1; id <= node_count; id++) {
+        const struct node *n = &intern_nodes[id];
+        uint64_t hash = hash_edge(n->parent, intern_node_pc(n));
+        uint32_t i = (uint32_t)hash & t->mask;
 
         while (t->ids[i])
             i = (i + 1) & t->mask;
         t->ids[i] = id;
     }
-    __atomic_store_n(table, t, __ATOMIC_RELEASE);
+    __atomic_store_n(&node_table, t, __ATOMIC_RELEASE);
     return 1;
 }
 
@@ -179,7 +174,7 @@ child_locked(uint32_t parent, uintptr_t pc)
 {
     uint32_t i, id;
 
-    if (!grow_locked(&node_table, node_count, hash_node, 1))
+    if (!grow_nodes_locked())
         return 0;
     i = (uint32_t)hash_edge(parent, pc) & node_table->mask;
     for (; (id = node_table->ids[i]) != 0; i = (i + 1) & node_table->mask)
@@ -191,7 +186,7 @@ child_locked(uint32_t parent, uintptr_t pc)
 
 static uint32_t
 make_stack_locked(const uintptr_t *pcs, size_t count, uint32_t flags,
-                  uint64_t hash, uint32_t place)
+                  uint64_t hash)
 {
     uint32_t id = stack_count + 1, node = 0;
     uint64_t now;
@@ -206,41 +201,40 @@ make_stack_locked(const uintptr_t *pcs, size_t count, uint32_t flags,
         return 0;
     s->node = node;
     s->flags = flags;
-    s->hash_high = (uint32_t)(hash >> 32);
     now = os_now_coarse_ns(); /* may be a tick behind */
     s->first_ms = now > boot_first_ns
                       ? (uint32_t)((now - boot_first_ns) / 1000000)
                       : 0;
     __atomic_store_n(&stack_count, id, __ATOMIC_RELEASE);
-    __atomic_store_n(&stack_table->ids[place], id, __ATOMIC_RELEASE);
+    put_stack(intern_table, hash, id);
     return id;
 }
 
-static uint32_t
-insert(const uintptr_t *pcs, size_t count, uint32_t flags, uint64_t hash)
+uint32_t
+intern_insert(const uintptr_t *pcs, size_t count, uint32_t flags,
+              uint64_t hash)
 {
     static uint32_t is_said;
-    uint32_t id = 0, place;
+    uint32_t id = 0;
 
     for (size_t i = 0; i < count; i++)
         if (!modules_find(pcs[i] - 1)) {
             modules_refresh();
             break;
         }
-    if (lock_take(&lock_intern, LOCK_WAIT_NS)) {
-        if (grow_locked(&stack_table, stack_count, hash_stack, STACK_LOST + 1))
-            id = find_stack(stack_table, hash, pcs, count, &place);
-        else
-            place = UINT32_MAX;
-        if (!id && place != UINT32_MAX)
-            id = make_stack_locked(pcs, count, flags, hash, place);
-        lock_release(&lock_intern);
-        if (!id && !__atomic_exchange_n(&is_said, 1, __ATOMIC_RELAXED))
-            degrade("no room for more call stacks (memory=): further ones "
-                    "are counted together");
+    if (!lock_take(&lock_intern, LOCK_WAIT_NS)) {
+        count_add(HKC_stack_table_full, 1);
+        return STACK_LOST;
     }
+    id = intern_find(hash);
+    if (!id && grow_stacks_locked())
+        id = make_stack_locked(pcs, count, flags, hash);
+    lock_release(&lock_intern);
     if (id)
         return id;
+    if (!__atomic_exchange_n(&is_said, 1, __ATOMIC_RELAXED))
+        degrade("no room for more call stacks (memory=): further ones are "
+                "counted together");
     count_add(HKC_stack_table_full, 1);
     return STACK_LOST;
 }
@@ -248,21 +242,55 @@ insert(const uintptr_t *pcs, size_t count, uint32_t flags, uint64_t hash)
 uint32_t
 intern_stack(const uintptr_t *pcs, size_t count, uint32_t flags)
 {
-    uint64_t hash = XXH3_64bits(pcs, count * sizeof(pcs[0]));
-    const struct table *t = __atomic_load_n(&stack_table, __ATOMIC_ACQUIRE);
-    uint32_t place, id = find_stack(t, hash, pcs, count, &place);
+    uint64_t hash = intern_hash_start(flags & HKR_STACK_TRUNCATED);
+    uint32_t id;
 
-    return __builtin_expect(id != 0, 1) ? id
-                                        : insert(pcs, count, flags, hash);
+    for (size_t i = count; i-- > 0;)
+        hash = intern_hash_step(hash, pcs[i]);
+    id = intern_find(hash);
+    return __builtin_expect(id != 0, 1)
+               ? id
+               : intern_insert(pcs, count, flags, hash);
+}
+
+/* Marks the nodes of a module and all inside them, so that they match nothing
+   any more; how many. */
+static uint32_t
+forget_nodes(uint32_t module)
+{
+    uint32_t count = intern_node_count(), found = 0;
+
+    for (uint32_t i = 1; i <= count; i++) {
+        struct node *n = &intern_nodes[i];
+
+        if (n->module != module &&
+            !(intern_nodes[n->parent].match_pc & NODE_GONE))
+            continue;
+        __atomic_fetch_or(&n->match_pc, NODE_GONE, __ATOMIC_RELAXED);
+        found++;
+    }
+    return found;
+}
+
+static void
+forget_stacks_locked(void)
+{
+    struct stack_table *t = intern_table;
+
+    for (uint32_t i = 0; i <= t->mask; i++) {
+        struct stack_entry *e = &t->entries[i];
+
+        if (e->hash && intern_nodes[intern_stacks[e->id].node].match_pc &
+                           NODE_GONE)
+            __atomic_store_n(&e->hash, FORGOTTEN, __ATOMIC_RELEASE);
+    }
 }
 
 void
 intern_forget_module(uint32_t module)
 {
-    uint32_t count = intern_node_count();
-
-    for (uint32_t i = 1; i <= count; i++)
-        if (intern_nodes[i].module == module)
-            __atomic_fetch_or(&intern_nodes[i].match_pc, UINT64_C(1) << 63,
-                              __ATOMIC_RELAXED);
+    if (forget_nodes(module) && lock_take(&lock_intern, FORGET_WAIT_NS)) {
+        forget_stacks_locked();
+        lock_release(&lock_intern);
+    }
 }

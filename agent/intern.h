@@ -3,8 +3,13 @@
  *
  * intern.h -- one 32-bit id for each distinct call stack.
  *
- * A stack is its innermost node in a trie of (parent, pc, module).  Look-up is
- * lock-free; insertion takes lock_intern for a bounded time.
+ * A stack is its innermost node in a trie of (parent, pc, module).  It is
+ * looked up by a hash of 64 bits, rolled over its pcs from the outermost one
+ * inwards, so that whoever knows the hash of a stack's outer part goes on from
+ * there.  Equal hashes are taken for equal stacks: among a million stacks the
+ * odds of one such mistake are 3e-8.
+ *
+ * Look-up is lock-free; insertion takes lock_intern for a bounded time.
  *
  * Fails       intern_stack returns STACK_LOST when the table is full or busy
  *             (counted); that stack has no frames.
@@ -22,8 +27,10 @@
 enum { STACK_NONE = 0, STACK_LOST = 1 };
 #define STACK_MAX (1u << 24) /* what the index has room for */
 
+#define NODE_GONE (UINT64_C(1) << 63)
+
 struct node {
-    uint64_t match_pc; /* pc, with the top bit once its module is gone */
+    uint64_t match_pc; /* pc, with NODE_GONE once its module is */
     uint32_t parent;
     uint32_t module;
 };
@@ -36,7 +43,7 @@ struct stack {
     uint32_t node;
     uint32_t flags; /* HKR_STACK_* */
     uint32_t first_ms; /* since boot_first_ns */
-    uint32_t hash_high;
+    uint32_t pad;
 } __attribute__((aligned(64)));
 
 extern struct stack *intern_stacks; /* indexed by id, reserved whole */
@@ -45,15 +52,61 @@ extern struct node *intern_nodes;
 int intern_start(void);
 /* pcs: innermost first, at least one. */
 uint32_t intern_stack(const uintptr_t *pcs, size_t count, uint32_t flags);
+/* The same, where the hash is known already and intern_find had no answer. */
+uint32_t intern_insert(const uintptr_t *pcs, size_t count, uint32_t flags,
+                       uint64_t hash);
 uint32_t intern_stack_count(void); /* ids 1 .. count are published */
 uint32_t intern_node_count(void);
 /* The module with this id is gone: its nodes match nothing any more. */
 void intern_forget_module(uint32_t module);
 
+struct stack_entry {
+    uint64_t hash; /* 0: free */
+    uint32_t id, pad;
+};
+struct stack_table {
+    uint32_t mask, pad;
+    struct stack_entry entries[];
+};
+extern struct stack_table *intern_table;
+
+static inline uint64_t
+intern_hash_start(int is_truncated)
+{
+    return is_truncated ? UINT64_C(0xC2B2AE3D27D4EB4F)
+                        : UINT64_C(0x165667B19E3779F9);
+}
+
+static inline uint64_t
+intern_hash_step(uint64_t hash, uintptr_t pc)
+{
+    hash = (hash ^ pc) * UINT64_C(0x9FB21C651E98DF25);
+    return hash ^ hash >> 32;
+}
+
+/* The id of the stack with this hash, or 0. */
+static inline uint32_t
+intern_find(uint64_t hash)
+{
+    const struct stack_table *t =
+        __atomic_load_n(&intern_table, __ATOMIC_ACQUIRE);
+    uint32_t i = (uint32_t)hash & t->mask;
+
+    for (;; i = (i + 1) & t->mask) {
+        uint64_t there =
+            __atomic_load_n(&t->entries[i].hash, __ATOMIC_ACQUIRE);
+
+        if (__builtin_expect(there == hash, 1))
+            return t->entries[i].id;
+        if (!there)
+            return 0;
+    }
+}
+
 static inline uint64_t
 intern_node_pc(const struct node *n)
 {
-    return n->match_pc & ~(UINT64_C(1) << 63);
+    return n->match_pc & ~NODE_GONE;
 }
 
 #endif

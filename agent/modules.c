@@ -26,6 +26,7 @@
 #include "agent/lock.h"
 #include "agent/meta.h"
 #include "agent/os.h"
+#include "agent/rules.h"
 #include "agent/strings.h"
 #include "format/recording.h"
 
@@ -278,6 +279,7 @@ refresh_locked(void)
         return;
     drop_unseen(&v);
     __atomic_store_n(&live_seq, live_seq + 1, __ATOMIC_RELEASE);
+    rules_forget();
 }
 
 void

@@ -270,3 +270,12 @@ os_rss_bytes(void)
         pages = pages * 10 + (uint64_t)(*p++ - '0');
     return pages * 4096;
 }
+
+/* The kernel reads eight bytes, aligned, and then finds that the first argument
+   makes no sense (Abseil's AddressIsReadable does so). */
+int
+os_is_readable(uintptr_t p)
+{
+    return os_call(SYS_rt_sigprocmask, -1, (long)(p & ~(uintptr_t)7), 0, 8, 0,
+                   0) != -EFAULT;
+}

@@ -46,6 +46,9 @@ int os_futex_wait(uint32_t *word, uint32_t value, uint64_t timeout_ns,
                   int shared);
 int os_futex_wake(uint32_t *word, int count, int shared);
 
+/* Can a byte be read at p?  A system call. */
+int os_is_readable(uintptr_t p);
+
 /* Reads a small file of /proc into buf, NUL-terminated; bytes or -errno. */
 long os_slurp(const char *path, char *buf, size_t size);
 uint64_t os_rss_bytes(void);

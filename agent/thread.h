@@ -19,6 +19,8 @@
 
 #include "agent/boot.h"
 
+struct trail;
+
 struct thread {
     uintptr_t guard;  /* 0: outside; else the frame that is inside */
     uint32_t tick;    /* events until the next look at the clock */
@@ -27,6 +29,8 @@ struct thread {
     uint8_t is_warm;  /* has captured a stack before */
     uint8_t fork_locks; /* taken by this thread's fork, a bit each */
     uint8_t unwind_depth, has_unwind; /* of lock_unwind, see unwinder.c */
+    uint8_t slow_captures; /* of this thread, up to a bound */
+    struct trail *trail;
 };
 
 extern __thread struct thread self

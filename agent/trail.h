@@ -13,26 +13,48 @@
 #ifndef HK_AGENT_TRAIL_H
 #define HK_AGENT_TRAIL_H
 
+#include <stddef.h>
 #include <stdint.h>
 
-#include "agent/capture.h"
+#define TRAIL_MAX 128
+#define TRAIL_ROOM (2 * TRAIL_MAX)
 
 struct trail_frame {
-    uintptr_t pc;   /* return address into this frame */
+    uintptr_t pc;   /* return address into this frame; 0: what ends a stack */
     uintptr_t sp;   /* its stack pointer there: the CFA of the frame inside */
     uintptr_t fp;   /* its frame pointer there */
     uint64_t hash;  /* of the pcs from the outermost to this one */
-    uintptr_t fp_slot; /* where its caller's frame pointer lies, or 0 */
     uint64_t rule;  /* rules.h */
+    size_t checks;  /* of the frames from the outermost to this one */
 };
 
-/* Outermost first, so that what stays the same stays in place. */
-struct trail {
-    uint32_t count; /* 0 while it is being changed */
-    uint32_t generation; /* of the rules it was made with */
-    uint32_t stack; /* id of the whole */
-    uint32_t is_cut; /* frames[0] is not the outermost */
-    struct trail_frame frames[CAPTURE_MAX];
+/* What a frame's caller was found from: this word, with this value. */
+struct trail_check {
+    uintptr_t slot, value;
 };
+#define TRAIL_CHECKS (3 * TRAIL_MAX)
+
+/* Outermost first, so that what stays the same stays in place.  New frames
+   are gathered at the far end. */
+struct trail {
+    uint32_t count;  /* 0 while it is being changed */
+    uint32_t is_cut; /* frames[0] is not the outermost */
+    uint64_t generation; /* of the rules it was made with */
+    uint64_t walked;     /* frames, ever */
+    uintptr_t known_start, known_end; /* of the stack: can be read */
+    struct trail_check checks[TRAIL_CHECKS];
+    struct trail_frame frames[TRAIL_ROOM];
+};
+
+/* Brings t up to the stack that begins with a frame of this pc, stack pointer
+   and frame pointer.  1, or 0: there is a frame that fits no rule. */
+int trail_follow(struct trail *t, uintptr_t pc, uintptr_t sp, uintptr_t fp,
+                 size_t depth);
+
+static inline size_t
+trail_first(const struct trail *t)
+{
+    return t->frames[0].pc == 0;
+}
 
 #endif

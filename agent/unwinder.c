@@ -45,16 +45,13 @@ no_pipe2(int fds[2], int flags)
     return 0;
 }
 
-/* Can a byte be read at p?  The kernel reads eight, aligned, and then finds
-   that the first argument makes no sense. */
 static long
 is_readable(uintptr_t p)
 {
-    long err = os_call(SYS_rt_sigprocmask, -1, (long)(p & ~(uintptr_t)7), 0, 8,
-                       0, 0);
+    int ok = os_is_readable(p);
 
-    errno = err == -EFAULT ? EFAULT : 0;
-    return err == -EFAULT ? -1 : 1;
+    errno = ok ? 0 : EFAULT;
+    return ok ? 1 : -1;
 }
 
 static ssize_t
