@@ -114,6 +114,15 @@ add_counts(struct stack_counts *to, const struct stack_counts *from)
     to->freed_bytes += from->freed_bytes;
 }
 
+/* One past the last path stands for none: arrays have room for it. */
+static void
+settle_pathless(struct paths *paths)
+{
+    for (uint32_t i = 0; i < paths->stack_count; i++)
+        if (paths->of_stack[i] > paths->count)
+            paths->of_stack[i] = paths->count;
+}
+
 static void
 add_stack(const struct recording *rec, const struct state *state,
           const uint64_t *keys, const struct key_table *table, uint32_t stack,
@@ -122,8 +131,13 @@ add_stack(const struct recording *rec, const struct state *state,
     uint32_t node = recording_visible_node(rec, rec->stacks[stack].node);
     uint64_t key = node ? keys[node] : 0;
     uint32_t *slot = find_slot(table, out, key);
+    struct estimate e;
     struct path *p;
 
+    if (rec->stacks[stack].flags & HKR_STACK_UNSAMPLED) {
+        out->of_stack[stack] = UINT32_MAX;
+        return;
+    }
     if (!*slot) {
         p = &out->items[out->count++];
         *p = (struct path){.key = key, .node = node, .stack = stack};
@@ -132,6 +146,9 @@ add_stack(const struct recording *rec, const struct state *state,
     p = &out->items[*slot - 1];
     p->flags |= rec->stacks[stack].flags;
     add_counts(&p->counts, &state->stacks[stack]);
+    e = sampling_estimate(&rec->stacks[stack], &state->stacks[stack],
+                          state->latest);
+    sampling_add(&p->estimate, &e);
     out->of_stack[stack] = *slot - 1;
 }
 
@@ -150,6 +167,7 @@ paths_make(const struct recording *rec, const struct state *state,
         && table_make(&table, rec->stack_count) == 0) {
         for (uint32_t i = 1; i < rec->stack_count; i++)
             add_stack(rec, state, keys, &table, i, out);
+        settle_pathless(out);
         result = 0;
     }
     free(keys);

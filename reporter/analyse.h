@@ -11,7 +11,8 @@
  * TRENDS.  The rule of CPython's regrtest -R, made robust for a service under
  * load: after a warm-up, time is cut into windows; the floor of a window is
  * the least that was live in it.  Something leaks if the floor of every window
- * is above that of the one before.
+ * is above that of the one before, and by more in all than the sampling of
+ * blocks would explain.
  */
 #ifndef HK_REPORTER_ANALYSE_H
 #define HK_REPORTER_ANALYSE_H
@@ -20,6 +21,7 @@
 #include <stdint.h>
 
 #include "reporter/model.h"
+#include "reporter/sampling.h"
 
 /* Adds what a node is to the key of its parent. */
 typedef uint64_t (*node_key_fn)(void *arg, uint32_t node,
@@ -31,9 +33,11 @@ struct path {
     uint32_t stack; /* the smallest id of its stacks */
     uint32_t flags; /* HKR_STACK_* of any */
     struct stack_counts counts;
+    struct estimate estimate; /* of its live bytes */
 };
 
-/* Paths of a recording.  of_stack[id] is the path of a stack. */
+/* Paths of a recording.  of_stack[id] is the path of a stack, or `count` for
+   the one that holds what was not sampled: that is on no path. */
 struct paths {
     struct path *items;
     uint32_t count;
@@ -68,6 +72,10 @@ struct series {
     const double *values;
     const double *work; /* allocations so far, of the whole process */
     size_t count;
+    /* Where values are estimates, else churn is NULL: as in struct estimate,
+       with the variance of a value for each byte of it. */
+    const double *churn;
+    double per_byte, unit;
 };
 
 struct trend {
@@ -75,6 +83,7 @@ struct trend {
     size_t windows;        /* after the warm-up */
     double rise;           /* of the floor, after the warm-up */
     double per_second;     /* the floor's slope, after the warm-up */
+    double error;          /* of the rise, by sampling: half the interval */
     double since, until;   /* seconds: what the verdict is about */
     double first, last;    /* values */
     double stopped;        /* seconds: FILLED, IDLE, STARTUP */
@@ -83,7 +92,8 @@ struct trend {
 #define TREND_SNAPSHOTS_MIN 8
 #define TREND_WINDOWS_MIN 6
 
-/* least_rise: rises up to that are noise. */
+/* least_rise: rises up to that are noise, as are those that sampling may have
+   made. */
 struct trend trend_of(const struct series *series, double least_rise);
 
 /* A path or a type whose series was looked at. */

@@ -94,7 +94,8 @@ list_paths(const struct moment *m, int by_names, size_t *count)
 
         list[i] = (struct diff_path){.key = p->key, .names = &m->names,
                                      .node = p->node, .stack = p->stack,
-                                     .a = p->counts};
+                                     .a = p->counts,
+                                     .estimate_a = p->estimate};
     }
     *count = paths.count;
     if (list)
@@ -113,12 +114,35 @@ add_total(struct stack_counts *to, const struct stack_counts *from)
 }
 
 static void
-keep_if_changed(struct diff *d, const struct diff_path *p)
+keep_if_changed(struct diff *d, struct diff_path *p)
 {
     add_total(&d->total_a, &p->a);
     add_total(&d->total_b, &p->b);
-    if (memcmp(&p->a, &p->b, sizeof p->a))
-        d->paths[d->path_count++] = *p;
+    if (memcmp(&p->a, &p->b, sizeof p->a) == 0)
+        return;
+    p->error = sampling_change(&p->estimate_a, &p->estimate_b,
+                               d->a->names.rec == d->b->names.rec);
+    d->paths[d->path_count++] = *p;
+}
+
+/* Of a sampled recording the sum over paths is an estimate. */
+static void
+use_exact_totals(struct diff *d)
+{
+    if (sampling_used(d->a->names.rec))
+        d->total_a = d->a->state.total;
+    if (sampling_used(d->b->names.rec))
+        d->total_b = d->b->state.total;
+}
+
+/* What was read into the place of the first side belongs to the second. */
+static void
+move_to_second(struct diff_path *p)
+{
+    p->b = p->a;
+    p->estimate_b = p->estimate_a;
+    memset(&p->a, 0, sizeof p->a);
+    memset(&p->estimate_a, 0, sizeof p->estimate_a);
 }
 
 static void
@@ -134,11 +158,11 @@ merge_paths(struct diff *d, const struct diff_path *a, size_t a_count,
             p = a[i++];
         } else if (i == a_count || b[k].key < a[i].key) {
             p = b[k++];
-            p.b = p.a;
-            memset(&p.a, 0, sizeof p.a);
+            move_to_second(&p);
         } else {
             p = b[k++];
-            p.b = p.a;
+            move_to_second(&p);
+            p.estimate_a = a[i].estimate_a;
             p.a = a[i++].a;
         }
         keep_if_changed(d, &p);
@@ -151,14 +175,18 @@ magnitude(int64_t n)
     return n < 0 ? 0 - (uint64_t)n : (uint64_t)n;
 }
 
-/* Growth before shrinking would hide large frees: by size of the change. */
+/* Growth before shrinking would hide large frees: by size of the change, what
+   sampling may have made at the end. */
 static int
 compare_changes(const void *va, const void *vb)
 {
     const struct diff_path *a = va, *b = vb;
     uint64_t x = magnitude(diff_path_bytes(a));
     uint64_t y = magnitude(diff_path_bytes(b));
+    int unsure = diff_path_is_unsure(a) - diff_path_is_unsure(b);
 
+    if (unsure)
+        return unsure;
     if (x != y)
         return x < y ? 1 : -1;
     x = b->b.allocated_bytes - b->a.allocated_bytes;
@@ -178,6 +206,7 @@ diff_paths(struct diff *d)
     d->paths = calloc(a_count + b_count + 1, sizeof *d->paths);
     if (a && b && d->paths) {
         merge_paths(d, a, a_count, b, b_count);
+        use_exact_totals(d);
         if (d->path_count)
             qsort(d->paths, d->path_count, sizeof *d->paths,
                   compare_changes);

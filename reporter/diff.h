@@ -27,6 +27,9 @@ struct diff_path {
     const struct names *names; /* of the recording that has the node */
     uint32_t node, stack;
     struct stack_counts a, b;
+    struct estimate estimate_a, estimate_b;
+    double error; /* of the change in live bytes, by sampling: half of its
+                     interval */
 };
 
 struct diff_type {
@@ -37,11 +40,12 @@ struct diff_type {
 struct diff {
     const struct moment *a, *b;
     int by_names; /* paths were matched by names of functions */
-    struct diff_path *paths; /* changed ones, largest change first */
+    struct diff_path *paths; /* changed ones, largest change first; those
+                                within the error of sampling last */
     size_t path_count;
     struct diff_type *types; /* changed ones */
     size_t type_count;
-    struct stack_counts total_a, total_b;
+    struct stack_counts total_a, total_b; /* exact */
 };
 
 /* 0, or -1: no memory.  The moments must outlive the diff. */
@@ -57,6 +61,22 @@ static inline int64_t
 diff_path_bytes(const struct diff_path *p)
 {
     return (int64_t)(counts_live_bytes(&p->b) - counts_live_bytes(&p->a));
+}
+
+static inline int
+diff_path_is_sampled(const struct diff_path *p)
+{
+    return p->estimate_a.sampled || p->estimate_b.sampled;
+}
+
+/* May sampling alone explain the change? */
+static inline int
+diff_path_is_unsure(const struct diff_path *p)
+{
+    double change = (double)diff_path_bytes(p);
+
+    return diff_path_is_sampled(p)
+        && (change < 0 ? -change : change) <= p->error;
 }
 
 static inline int64_t

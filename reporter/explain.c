@@ -168,6 +168,20 @@ age_ns(const struct hkr_header *h, int alive)
 }
 
 static void
+print_sampling(const struct hkr_header *h)
+{
+    uint64_t distance = counter(h, COUNTER_sample_bytes);
+    char a[40], b[40];
+
+    if (distance || counter(h, COUNTER_sampled_blocks))
+        printf("sampling   %s%s, %s blocks sampled\n",
+               distance ? "1 block per " : "every block now",
+               distance ? explain_bytes(a, sizeof a, distance) : "",
+               explain_count(b, sizeof b,
+                             counter(h, COUNTER_sampled_blocks)));
+}
+
+static void
 print_totals(const struct hkr_header *h)
 {
     char a[40], b[40], c[40];
@@ -184,6 +198,7 @@ print_totals(const struct hkr_header *h)
         printf("process    %s resident, of which the agent has %s\n",
                explain_bytes(a, sizeof a, counter(h, COUNTER_rss_bytes)),
                explain_bytes(b, sizeof b, counter(h, COUNTER_agent_bytes)));
+    print_sampling(h);
     printf("scans      %s, longest pause %s; %u marks\n",
            explain_count(a, sizeof a, counter(h, COUNTER_scans)),
            explain_ns(b, sizeof b, counter(h, COUNTER_pause_max_ns)),

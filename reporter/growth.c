@@ -4,7 +4,8 @@
  * growth.c -- the trends of paths and types over the timeline.
  *
  * Two passes over the packed changes: the first finds which paths are large,
- * the second keeps the series of those.
+ * the second keeps the series of those.  Of a sampled recording a path has two:
+ * its live bytes and, behind all of these, the churn (see sampling.h).
  */
 #include "reporter/analyse.h"
 
@@ -22,6 +23,9 @@ struct sweep {
     const struct paths *paths;
     size_t snapshots;
     double *path_live, *type_live; /* running values */
+    double *path_churn;            /* likewise; NULL: nothing was sampled */
+    double *per_byte; /* of stacks: variance for each byte; or NULL */
+    double *path_per_byte; /* the largest of a path's stacks; or NULL */
     double *rows;                  /* of `snapshots` values each */
     double *seconds, *work, *total;
 };
@@ -44,9 +48,15 @@ add_changes(struct sweep *w, const struct snapshot *snap)
     struct stack_delta sd;
     struct type_delta td;
 
-    while (delta_next_stack(&reader, &sd))
-        w->path_live[w->paths->of_stack[sd.stack]] +=
-            (double)sd.counts.allocated_bytes - (double)sd.counts.freed_bytes;
+    while (delta_next_stack(&reader, &sd)) {
+        double made = (double)sd.counts.allocated_bytes;
+        double freed = (double)sd.counts.freed_bytes;
+        uint32_t path = w->paths->of_stack[sd.stack];
+
+        w->path_live[path] += made - freed;
+        if (w->path_churn)
+            w->path_churn[path] += (made + freed) * w->per_byte[sd.stack];
+    }
     reader = snapshot_types(snap);
     while (delta_next_type(&reader, &td))
         w->type_live[td.type] +=
@@ -103,9 +113,17 @@ watched_limit(const struct sweep *w)
     return limit < WATCHED_MAX ? limit : WATCHED_MAX;
 }
 
+static double *
+churn_row(const struct sweep *w, const struct growth *g, size_t path)
+{
+    return w->rows + (g->path_count + g->type_count + path) * w->snapshots;
+}
+
 static void
 keep_row_values(struct sweep *w, const struct growth *g, size_t moment)
 {
+    for (size_t k = 0; w->path_churn && k < g->path_count; k++)
+        churn_row(w, g, k)[moment] = w->path_churn[g->paths[k].id];
     for (size_t k = 0; k < g->path_count; k++)
         w->rows[k * w->snapshots + moment] = w->path_live[g->paths[k].id];
     for (size_t k = 0; k < g->type_count; k++)
@@ -118,8 +136,11 @@ second_pass(struct sweep *w, const struct growth *g)
 {
     const struct recording *rec = w->rec;
 
-    for (uint32_t i = 0; i < w->paths->count; i++)
+    for (uint32_t i = 0; i < w->paths->count; i++) {
         w->path_live[i] = 0;
+        if (w->path_churn)
+            w->path_churn[i] = 0;
+    }
     for (uint32_t i = 0; i < rec->type_count; i++)
         w->type_live[i] = 0;
     for (size_t i = 0; i < w->snapshots; i++) {
@@ -133,23 +154,64 @@ second_pass(struct sweep *w, const struct growth *g)
     }
 }
 
+/* The series of a path: the least sure of its stacks speaks for all. */
+static struct series
+path_series(const struct sweep *w, const struct growth *g, size_t k)
+{
+    uint32_t path = g->paths[k].id;
+    struct series s = {.seconds = w->seconds,
+                       .values = w->rows + k * w->snapshots,
+                       .work = w->work,
+                       .count = w->snapshots};
+
+    if (!w->path_churn || !w->paths->items[path].estimate.sampled)
+        return s;
+    s.churn = churn_row(w, g, k);
+    s.unit = w->paths->items[path].estimate.unit;
+    s.per_byte = w->path_per_byte[path];
+    return s;
+}
+
 static void
 judge(struct sweep *w, struct growth *g)
 {
-    struct series s = {w->seconds, w->total, w->work, w->snapshots};
+    struct series s = {.seconds = w->seconds, .values = w->total,
+                       .work = w->work, .count = w->snapshots};
     double least = (double)g->live_bytes * PATH_RISE_SHARE;
 
     if (least < PATH_RISE_BYTES)
         least = PATH_RISE_BYTES;
     g->total = trend_of(&s, least);
     for (size_t k = 0; k < g->path_count; k++) {
-        s.values = w->rows + k * w->snapshots;
-        g->paths[k].trend = trend_of(&s, least);
+        struct series p = path_series(w, g, k);
+
+        g->paths[k].trend = trend_of(&p, least);
     }
     for (size_t k = 0; k < g->type_count; k++) {
         s.values = w->rows + (g->path_count + k) * w->snapshots;
         g->types[k].trend = trend_of(&s, TYPE_RISE_OBJECTS);
     }
+}
+
+/* What only a sampled recording needs. */
+static int
+sampled_alloc(struct sweep *w)
+{
+    if (!sampling_used(w->rec))
+        return 0;
+    w->path_churn = calloc(w->paths->count + 1, sizeof(double));
+    w->per_byte = calloc(w->rec->stack_count, sizeof(double));
+    w->path_per_byte = calloc(w->paths->count + 1, sizeof(double));
+    if (!w->path_churn || !w->per_byte || !w->path_per_byte)
+        return -1;
+    for (uint32_t i = 1; i < w->rec->stack_count; i++) {
+        double *of_path = &w->path_per_byte[w->paths->of_stack[i]];
+
+        w->per_byte[i] = sampling_per_byte(&w->rec->stacks[i]);
+        if (w->per_byte[i] > *of_path)
+            *of_path = w->per_byte[i];
+    }
+    return 0;
 }
 
 static int
@@ -162,7 +224,7 @@ sweep_alloc(struct sweep *w)
         return -1;
     w->work = w->seconds + w->snapshots;
     w->total = w->work + w->snapshots;
-    return 0;
+    return sampled_alloc(w);
 }
 
 static void
@@ -170,6 +232,9 @@ sweep_free(struct sweep *w)
 {
     free(w->path_live);
     free(w->type_live);
+    free(w->path_churn);
+    free(w->per_byte);
+    free(w->path_per_byte);
     free(w->seconds);
     free(w->rows);
 }
@@ -187,7 +252,7 @@ run_sweep(struct sweep *w, struct growth *g)
                            limit, &g->paths);
     g->type_count = choose(w->type_live, w->rec->type_count,
                            TYPE_RISE_OBJECTS, limit, &g->types);
-    rows = g->path_count + g->type_count;
+    rows = g->path_count * (w->path_churn ? 2 : 1) + g->type_count;
     w->rows = calloc(rows * w->snapshots + 1, sizeof(double));
     if (!w->rows)
         return -1;

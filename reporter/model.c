@@ -233,6 +233,12 @@ state_empty(const struct recording *rec, struct state *out)
     return 0;
 }
 
+static uint64_t
+less(uint64_t from, uint64_t what)
+{
+    return from > what ? from - what : 0;
+}
+
 void
 state_add(struct state *state, const struct snapshot *snap)
 {
@@ -241,6 +247,9 @@ state_add(struct state *state, const struct snapshot *snap)
     struct type_delta td;
 
     state->time_ns = snap->head.time_ns;
+    state->total = (struct stack_counts){
+        snap->head.allocations, snap->head.frees, snap->head.allocated_bytes,
+        less(snap->head.allocated_bytes, snap->head.live_bytes)};
     while (delta_next_stack(&reader, &sd)) {
         struct stack_counts *c = &state->stacks[sd.stack];
 
@@ -272,6 +281,13 @@ state_now(const struct recording *rec, struct state *out)
     if (state_empty(rec, out))
         return -1;
     out->time_ns = rec->header.published_ns;
+    out->latest = 1;
+    out->total = (struct stack_counts){
+        recording_counter(rec, COUNTER_allocations),
+        recording_counter(rec, COUNTER_frees),
+        recording_counter(rec, COUNTER_allocated_bytes),
+        less(recording_counter(rec, COUNTER_allocated_bytes),
+             recording_counter(rec, COUNTER_live_bytes))};
     for (uint32_t i = 1; i < rec->stack_count; i++) {
         const struct hkr_stack *s = &rec->stacks[i];
 

@@ -140,6 +140,8 @@ int delta_next_type(struct delta_reader *reader, struct type_delta *out);
 /* Everything's counters at one moment; indexed by id as in the recording. */
 struct state {
     uint64_t time_ns;
+    int latest; /* the counters are those of the recording's own stacks */
+    struct stack_counts total; /* exact, where stacks are estimates */
     struct stack_counts *stacks;
     uint32_t stack_count;
     struct type_counts *types;

@@ -37,7 +37,15 @@ void text_verdict(const struct view *view, const struct text_out *out);
 void text_process(const struct view *view, const struct text_out *out);
 void text_groups(const struct view *view, const struct text_out *out);
 void text_type_table(const struct view *view, const struct text_out *out);
+void text_cost(const struct view *view, const struct text_out *out);
 void text_losses(const struct view *view, const struct text_out *out);
+/* Lines for the head: how it was sampled; nothing if it was not. */
+void text_sampling(const struct view *view, const struct text_out *out);
+void text_diff_sampling(const struct diff *diff, const struct text_out *out);
+/* "  12 MiB in 34 blocks, of 56 made", with intervals where sampled. */
+void text_path_figures(const struct view *view, const struct path *p,
+                       const struct text_out *out);
+void text_path_sum(const struct view *view, const struct text_out *out);
 /* Bytes that a terminal would interpret become '?'. */
 void text_plain(const struct text_out *out, const char *string);
 /* Frames, one a line, at most `most` of them (0: all). */

@@ -15,7 +15,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "reporter/json_out.h"
+#include "reporter/json_parts.h"
 
 #define SCHEMA "heapknot-report-1"
 
@@ -119,6 +119,37 @@ cost_object(const struct view *view)
 }
 
 static json_t *
+share_or_null(double share)
+{
+    return share > 0 ? json_real(share) : json_null();
+}
+
+/* null where every block was recorded and nothing could change that. */
+static json_t *
+sampling_object(const struct view *view)
+{
+    const struct recording *rec = view->rec;
+    double limit = view_overhead_limit(view);
+    json_t *o;
+
+    if (!view->sampled && limit <= 0)
+        return json_null();
+    o = json_object();
+    json_put_number(o, "bytes", recording_counter(rec, COUNTER_sample_bytes));
+    json_put_number(o, "sampled_blocks",
+                    recording_counter(rec, COUNTER_sampled_blocks));
+    json_put_number(o, "changes",
+                    recording_counter(rec, COUNTER_sample_changes));
+    json_put(o, "overhead",
+             share_or_null((double)recording_counter(
+                               rec, COUNTER_overhead_ppm)
+                           / 1e6));
+    json_put(o, "overhead_limit", share_or_null(limit));
+    json_put(o, "confidence", json_real(SAMPLING_CONFIDENCE));
+    return o;
+}
+
+static json_t *
 finding_object(const struct view *view, const struct finding *f)
 {
     json_t *o = json_object(), *because = json_array();
@@ -151,28 +182,6 @@ verdict_object(const struct view *view)
     return o;
 }
 
-static json_t *
-frame_list(const struct names *names, uint32_t node)
-{
-    struct frames frames = {0};
-    json_t *list = json_array();
-
-    frames_of(names, node, &frames);
-    for (size_t i = 0; i < frames.count; i++) {
-        const struct sym_frame *f = &frames.items[i].at;
-        json_t *o = json_object();
-
-        json_put(o, "function", json_text(f->function));
-        json_put(o, "file", json_text(f->file));
-        json_put(o, "line", f->line > 0 ? json_integer(f->line) : json_null());
-        json_put(o, "module", json_text(f->module));
-        json_put(o, "inlined", json_boolean(f->inlined));
-        json_array_append_new(list, o);
-    }
-    frames_free(&frames);
-    return list;
-}
-
 static const char *
 trend_word(const struct trend *t)
 {
@@ -188,6 +197,17 @@ put_trend(json_t *o, const struct trend *t)
 {
     json_put(o, "trend", json_text(trend_word(t)));
     json_put(o, "per_second", json_real(t ? t->per_second : 0));
+}
+
+static void
+put_sampled(json_t *o, const struct view *view, const struct path *p)
+{
+    struct interval i = view_interval(view, p);
+
+    json_put(o, "sampled_blocks",
+             p->estimate.sampled ? json_bytes(p->estimate.samples)
+                                 : json_null());
+    json_put_interval(o, &p->estimate, &i);
 }
 
 static void
@@ -209,10 +229,11 @@ write_stacks(const struct view *view, size_t top, struct json_out *out)
         json_put_number(o, "allocations", p->counts.allocations);
         json_put_number(o, "frees", p->counts.frees);
         json_put_number(o, "allocated_bytes", p->counts.allocated_bytes);
+        put_sampled(o, view, p);
         json_put(o, "truncated",
                  json_boolean(p->flags & HKR_STACK_TRUNCATED));
         put_trend(o, growth_path(&view->growth, index));
-        json_put(o, "frames", frame_list(&view->names, p->node));
+        json_put(o, "frames", json_frames(&view->names, p->node));
         json_list_add(out, o);
     }
     json_list_end(out);
@@ -300,7 +321,7 @@ site_list(const struct view *view, const struct hkr_site *sites,
         json_put(o, "type", type_text(rec, sites[i].type));
         json_put_number(o, "stack", sites[i].stack);
         json_put(o, "frames",
-                 frame_list(&view->names, rec->stacks[sites[i].stack].node));
+                 json_frames(&view->names, rec->stacks[sites[i].stack].node));
         json_array_append_new(list, o);
     }
     return list;
@@ -453,6 +474,7 @@ json_report(const struct view *view, size_t top, FILE *file)
 
     begin(&out, view, file);
     json_member(&out, "totals", totals_object(view));
+    json_member(&out, "sampling", sampling_object(view));
     write_stacks(view, top, &out);
     write_types(view, &out);
     write_cycles(view, top, &out);
@@ -486,85 +508,5 @@ json_types(const struct view *view, size_t top, FILE *file)
     begin(&out, view, file);
     write_types(view, &out);
     json_member(&out, "losses", losses_object(view));
-    return json_end(&out);
-}
-
-static json_t *
-moment_object(const struct moment *m)
-{
-    json_t *o = json_object();
-
-    json_put(o, "file", json_text(m->names.rec->path));
-    json_put(o, "moment", json_text(m->label));
-    json_put(o, "time", json_real(seconds(m->state.time_ns)));
-    json_put_number(o, "pid", m->names.rec->header.pid);
-    return o;
-}
-
-static json_t *
-difference(uint64_t a, uint64_t b)
-{
-    return json_integer((json_int_t)(b - a));
-}
-
-static json_t *
-change_object(const struct stack_counts *a, const struct stack_counts *b)
-{
-    json_t *o = json_object();
-
-    json_put(o, "live_bytes",
-             difference(counts_live_bytes(a), counts_live_bytes(b)));
-    json_put(o, "live_blocks",
-             difference(counts_live_blocks(a), counts_live_blocks(b)));
-    json_put(o, "allocations", difference(a->allocations, b->allocations));
-    json_put(o, "frees", difference(a->frees, b->frees));
-    json_put(o, "allocated_bytes",
-             difference(a->allocated_bytes, b->allocated_bytes));
-    return o;
-}
-
-static void
-write_changed_types(const struct diff *diff, struct json_out *out)
-{
-    json_list_begin(out, "types");
-    for (size_t i = 0; i < diff->type_count; i++) {
-        const struct diff_type *t = &diff->types[i];
-        json_t *o = json_object();
-
-        json_put(o, "name", json_text(t->name));
-        json_put(o, "live", difference(counts_live_objects(&t->a),
-                                       counts_live_objects(&t->b)));
-        json_put(o, "created", difference(t->a.created, t->b.created));
-        json_put(o, "destroyed",
-                 difference(t->a.destroyed, t->b.destroyed));
-        json_list_add(out, o);
-    }
-    json_list_end(out);
-}
-
-int
-json_diff(const struct diff *diff, size_t top, FILE *file)
-{
-    struct json_out out;
-
-    json_begin(&out, file);
-    json_member(&out, "schema", json_text("heapknot-diff-1"));
-    json_member(&out, "from", moment_object(diff->a));
-    json_member(&out, "to", moment_object(diff->b));
-    json_member(&out, "matched_by",
-                json_text(diff->by_names ? "names" : "addresses"));
-    json_member(&out, "totals",
-                change_object(&diff->total_a, &diff->total_b));
-    json_list_begin(&out, "stacks");
-    for (size_t i = 0; i < diff->path_count && (!top || i < top); i++) {
-        const struct diff_path *p = &diff->paths[i];
-        json_t *o = change_object(&p->a, &p->b);
-
-        json_put_number(o, "id", p->stack);
-        json_put(o, "frames", frame_list(p->names, p->node));
-        json_list_add(&out, o);
-    }
-    json_list_end(&out);
-    write_changed_types(diff, &out);
     return json_end(&out);
 }

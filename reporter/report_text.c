@@ -205,10 +205,7 @@ print_path(const struct view *view, uint32_t index, const char *rate,
 {
     const struct path *p = &view->paths.items[index];
 
-    fprintf(out->file, "  %s in %s, of %s made",
-            units_bytes((double)counts_live_bytes(&p->counts)),
-            units_plural(counts_live_blocks(&p->counts), "block"),
-            units_count(p->counts.allocations));
+    text_path_figures(view, p, out);
     if (rate)
         fprintf(out->file, ", grows by %s", rate);
     fprintf(out->file, "%s  (stack %u)\n",
@@ -275,6 +272,7 @@ print_largest(const struct view *view, const struct text_out *out)
     if (left)
         fprintf(out->file, "  ... %s with live blocks, see --top=\n",
                 units_plural(left, "more path"));
+    text_path_sum(view, out);
 }
 
 struct type_row {
@@ -377,30 +375,6 @@ print_scans(const struct view *view, const struct text_out *out)
 }
 
 static void
-print_cost(const struct view *view, const struct text_out *out)
-{
-    double ran = view_ran_seconds(view);
-    double cpu = (double)(counter(view, COUNTER_publish_ns)
-                          + counter(view, COUNTER_scan_cpu_ns)) / 1e9;
-    double pauses = (double)counter(view, COUNTER_pause_total_ns) / 1e9;
-
-    text_heading(out, "Cost of the agent");
-    fprintf(out->file,
-            "  %s resident; %s publishing, %s scanning (%.2f %% of a CPU)\n",
-            units_bytes((double)counter(view, COUNTER_agent_bytes)),
-            units_seconds((double)counter(view, COUNTER_publish_ns) / 1e9),
-            units_seconds((double)counter(view, COUNTER_scan_cpu_ns) / 1e9),
-            ran > 0 ? cpu / ran * 100 : 0);
-    if (counter(view, COUNTER_pause_total_ns))
-        fprintf(out->file,
-                "  the program was blocked for %s in all (%.3f %%), %s at "
-                "most\n",
-                units_seconds(pauses), ran > 0 ? pauses / ran * 100 : 0,
-                units_seconds(
-                    (double)counter(view, COUNTER_pause_max_ns) / 1e9));
-}
-
-static void
 print_loss(const struct text_out *out, uint64_t value, const char *name,
            const char *meaning)
 {
@@ -453,12 +427,13 @@ text_report(const struct view *view, const struct text_out *out)
     text_verdict(view, out);
     text_process(view, out);
     print_totals(view, out);
+    text_sampling(view, out);
     print_growing(view, out);
     text_groups(view, out);
     print_largest(view, out);
     text_type_table(view, out);
     print_scans(view, out);
-    print_cost(view, out);
+    text_cost(view, out);
     text_losses(view, out);
     print_next(view, out);
 }

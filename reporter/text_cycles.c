@@ -112,8 +112,11 @@ print_sites(const struct view *view, const char *what,
                 units_count(sites[i].count));
         text_plain(out, type_name(rec, sites[i].type));
         fputs(": ", out->file);
-        text_stack_line(&view->names, rec->stacks[sites[i].stack].node,
-                        SITE_FRAMES, out);
+        if (rec->stacks[sites[i].stack].flags & HKR_STACK_UNSAMPLED)
+            fputs("by paths that were not sampled", out->file);
+        else
+            text_stack_line(&view->names, rec->stacks[sites[i].stack].node,
+                            SITE_FRAMES, out);
         fputc('\n', out->file);
     }
     if (count > SITES_SHOWN)

@@ -53,8 +53,15 @@ print_moments(const struct diff *d, const struct text_out *out)
 static void
 print_path(const struct diff_path *p, const struct text_out *out)
 {
-    fprintf(out->file, "  %s, %s blocks: %s -> %s; %s made, %s freed\n",
-            units_signed_bytes((double)diff_path_bytes(p)),
+    const char *about = diff_path_is_sampled(p) ? "about " : "";
+
+    fprintf(out->file, "  %s", units_signed_bytes((double)diff_path_bytes(p)));
+    if (*about)
+        fprintf(out->file, " " SAMPLING_PLUS_MINUS " %s%s",
+                units_bytes(p->error),
+                diff_path_is_unsure(p) ? " (within the error of sampling)"
+                                       : "");
+    fprintf(out->file, ", %s%s blocks: %s -> %s; %s made, %s freed\n", about,
             units_signed_count(diff_path_blocks(p)),
             units_bytes((double)counts_live_bytes(&p->a)),
             units_bytes((double)counts_live_bytes(&p->b)),
@@ -91,10 +98,11 @@ print_types(const struct diff *d, const struct text_out *out)
 void
 text_diff(const struct diff *diff, const struct text_out *out)
 {
-    size_t shown = 0, left = 0, busy = 0;
+    size_t shown = 0, left = 0, busy = 0, unsure = 0;
 
     print_totals(diff, out);
     print_moments(diff, out);
+    text_diff_sampling(diff, out);
     for (size_t i = 0; i < diff->path_count; i++) {
         const struct diff_path *p = &diff->paths[i];
 
@@ -102,6 +110,7 @@ text_diff(const struct diff *diff, const struct text_out *out)
             busy++;
         } else if (shown == out->top) {
             left++;
+            unsure += diff_path_is_unsure(p);
         } else {
             if (shown++ == 0)
                 text_heading(out, "Changed paths");
@@ -111,6 +120,9 @@ text_diff(const struct diff *diff, const struct text_out *out)
     if (left)
         fprintf(out->file, "  ... %s, see --top=\n",
                 units_plural(left, "more path"));
+    if (unsure)
+        fprintf(out->file, "  %s of them within the error of sampling\n",
+                units_count(unsure));
     if (busy)
         fprintf(out->file, "  %s allocated and freed as much\n",
                 units_plural(busy, "path"));

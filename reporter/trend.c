@@ -13,9 +13,13 @@
  *      - The rise must stand out of the breathing, else among a thousand
  *        noisy paths some would rise six times in a row by chance.
  *      - An idle end is cut off: a leak does not grow without work.
+ *      - Estimates wander.  What stayed in place between two moments was
+ *        sampled once and cannot differ, so the error of a rise comes from
+ *        what was allocated and freed between them.
  */
 #include "reporter/analyse.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,6 +35,7 @@
 struct window {
     double floor, top, start, end;
     double work; /* allocations so far, at its start */
+    size_t lowest; /* where its floor is in the series */
 };
 
 struct windows {
@@ -119,10 +124,13 @@ cut_windows(const struct series *s, size_t total, struct windows *out)
         if (k != last) {
             out->warm += k < warm;
             out->items[out->count++] = (struct window){
-                s->values[i], s->values[i], s->seconds[i], 0, work_at(s, i)};
+                s->values[i], s->values[i], s->seconds[i], 0, work_at(s, i),
+                i};
         }
         last = k;
         w = &out->items[out->count - 1];
+        if (s->values[i] < w->floor)
+            w->lowest = i;
         w->floor = least(w->floor, s->values[i]);
         w->top = most(w->top, s->values[i]);
         w->end = s->seconds[i];
@@ -141,6 +149,19 @@ noise_of(const struct windows *w, double growth_per_window)
                                   - growth_per_window);
     qsort(swings, n, sizeof *swings, compare_doubles);
     return swings[n / 2];
+}
+
+/* The standard error that sampling gives to the difference of two values. */
+static double
+sampling_error(const struct series *s, size_t from, size_t to)
+{
+    double live, changed;
+
+    if (!s->churn)
+        return 0;
+    live = s->per_byte * (most(0, s->values[from]) + most(0, s->values[to]));
+    changed = most(0, s->churn[to] - s->churn[from]);
+    return sqrt(least(live, changed) + s->unit * s->unit);
 }
 
 static int
@@ -174,6 +195,7 @@ try_leak(const struct series *s, size_t total, double least_rise,
 {
     struct windows w;
     const struct window *a, *b;
+    double error;
 
     cut_windows(s, total, &w);
     if (w.count - w.warm < TREND_WINDOWS_MIN)
@@ -188,7 +210,9 @@ try_leak(const struct series *s, size_t total, double least_rise,
     out->first = a->floor;
     out->last = b->floor;
     out->per_second = out->rise / (b->start - a->start);
-    if (out->rise <= least_rise)
+    error = sampling_error(s, a->lowest, b->lowest);
+    out->error = error * SAMPLING_Z;
+    if (out->rise <= most(least_rise, error * SAMPLING_Z_SURE))
         return 0;
     out->kind = TREND_GREW;
     if (!every_window_grew(&w)
@@ -241,18 +265,21 @@ try_plateau(const struct series *s, double least_rise, struct trend *out)
 {
     struct plateau p;
     double rise, slack, begin = s->seconds[0];
+    double error = sampling_error(s, 0, s->count - 1);
     size_t stop = 0;
 
     measure_plateau(s, &p);
     rise = p.low - s->values[0];
     slack = rise * FLAT_SHARE;
-    if (rise <= least_rise || rise < p.middle * BIG_SHARE
+    if (rise <= most(least_rise, error * SAMPLING_Z_SURE)
+        || rise < p.middle * BIG_SHARE
         || !is_level(s, &p, slack))
         return 0;
     while (s->values[stop] < p.low - slack)
         stop++;
     out->stopped = s->seconds[stop];
     out->rise = rise;
+    out->error = error * SAMPLING_Z;
     out->first = s->values[0];
     out->last = s->values[s->count - 1];
     out->since = begin;

@@ -143,8 +143,10 @@ group_of_path(const struct view *view, uint32_t path)
 
 static void
 explain_leak(const struct view *view, const struct watched *w,
-             const struct stack_counts *c, struct finding *f)
+             struct finding *f)
 {
+    const struct path *p = &view->paths.items[w->id];
+    const struct stack_counts *c = &p->counts;
     const struct trend *t = &w->trend;
     size_t group = group_of_path(view, w->id);
 
@@ -153,9 +155,16 @@ explain_leak(const struct view *view, const struct watched *w,
             "%s: %s -> %s",
             t->windows, units_seconds(t->until - t->since),
             units_bytes(t->first), units_bytes(t->last));
-    because(f, "%s live of %s ever allocated there",
-            units_plural(counts_live_blocks(c), "block"),
-            units_count(c->allocations));
+    if (p->estimate.sampled)
+        because(f, "that is %s %s %s by sampling, from %.0f live samples; "
+                   "about %s ever allocated there",
+                units_bytes(t->rise), SAMPLING_PLUS_MINUS,
+                units_bytes(t->error), p->estimate.samples,
+                units_plural(c->allocations, "block"));
+    else
+        because(f, "%s live of %s ever allocated there",
+                units_plural(counts_live_blocks(c), "block"),
+                units_count(c->allocations));
     if (t->until < view->growth.last_seconds - 1)
         because(f, "it paused %s after the start, when the program went idle",
                 units_seconds(t->until));
@@ -182,7 +191,7 @@ judge_path(const struct view *view, const struct watched *w,
     if (t->kind == TREND_LEAK) {
         f = find(v, FINDING_LEAK, "leak: %s grows (%s)", title,
                  units_rate(t->per_second));
-        explain_leak(view, w, &p->counts, f);
+        explain_leak(view, w, f);
     } else if (t->kind == TREND_FILLING) {
         f = find(v, FINDING_FILLING,
                  "growth that slows down: %s, perhaps a cache still filling",
@@ -330,6 +339,10 @@ judge_total(const struct view *view, struct verdict *v)
             "that of no single path did",
             t->windows, units_seconds(t->until - t->since),
             units_bytes(t->first), units_bytes(t->last));
+    if (sampling_used(view->rec))
+        because(f, "live memory in all is counted exactly, paths are "
+                   "estimated: a smaller sample= or a longer recording may "
+                   "show which");
 }
 
 /* About how far snapshots are apart. */

@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "reporter/cli.h"
 
@@ -49,6 +50,7 @@ view_make(struct recording *rec, int symbols, struct view *out)
         return -1;
     }
     out->live = recording_is_live(rec);
+    out->sampled = sampling_used(rec);
     out->names = (struct names){rec, symbols ? symboliser_open(rec) : NULL};
     verdict_make(out, &out->verdict);
     return 0;
@@ -121,4 +123,30 @@ view_has_losses(const struct view *view)
         if (counter_rows[c].kind == KIND_LOSS)
             sum |= recording_counter(rec, c);
     return sum || rec->torn || rec->truncated;
+}
+
+struct interval
+view_interval(const struct view *view, const struct path *p)
+{
+    double most = view->sampled
+        ? (double)recording_counter(view->rec, COUNTER_live_bytes)
+        : 0;
+
+    return sampling_interval((double)counts_live_bytes(&p->counts),
+                             &p->estimate, most);
+}
+
+/* The last one wins, as in the agent. */
+double
+view_overhead_limit(const struct view *view)
+{
+    const char *at = recording_fact(view->rec, "options");
+    double share = 0;
+
+    for (; at && *at; at = strchr(at, ':')) {
+        at += *at == ':';
+        if (strncmp(at, "overhead=", 9) == 0)
+            share = strtod(at + 9, NULL) / 100;
+    }
+    return share > 0 && share <= 1 ? share : 0;
 }

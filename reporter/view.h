@@ -20,6 +20,7 @@ struct view {
     struct growth growth;
     struct verdict verdict;
     int live; /* the process is running */
+    int sampled; /* some blocks were not recorded with their stack */
 };
 
 /* Takes over rec, whatever happens.  symbols 0: addresses only.  0, or -1: no
@@ -33,5 +34,9 @@ void view_free(struct view *view);
 double view_ran_seconds(const struct view *view);
 const char *view_state(const struct view *view); /* "live", "killed", ... */
 int view_has_losses(const struct view *view);
+/* Of a path's live bytes, which cannot be more than those of all. */
+struct interval view_interval(const struct view *view, const struct path *p);
+/* The share of overhead=, or 0 if that was not set. */
+double view_overhead_limit(const struct view *view);
 
 #endif

@@ -16,6 +16,7 @@ disagreement.  A scenario in scenarios.py says what is in a recording.
 import struct
 
 SEC = 1_000_000_000
+UNSAMPLED = 2
 CHUNK_HEAD = 64
 
 
@@ -52,6 +53,7 @@ class Recording:
         self.now, self.rss, self.heap, self.marks = 0, 0, 0, 0
         self.published, self.interval = None, 250_000_000
         self.agent_bytes = 1 << 20
+        self.exact = None  # totals [a, f, ab, fb] where stacks are estimates
 
     # --- tables
     def string(self, s):
@@ -73,17 +75,21 @@ class Recording:
             self.node_ids[key] = len(self.nodes) - 1
         return self.node_ids[key]
 
-    def stack(self, pcs, module, flags=0):
-        """pcs: innermost first, each a pc or (pc, module)."""
+    def stack(self, pcs, module, flags=0, sample=0):
+        """pcs: innermost first, each a pc or (pc, module).  sample: the mean
+        distance of samples; the file is of version 1.1 then."""
         node = 0
         for pc in reversed(pcs):
             pc, m = pc if isinstance(pc, tuple) else (pc, module)
             node = self.node(pc, node, m)
-        if node not in self.stack_ids:
+        key = node, sample, flags & UNSAMPLED
+        if key not in self.stack_ids:
             self.stacks.append({"node": node, "flags": flags, "a": 0, "f": 0,
-                                "ab": 0, "fb": 0, "first": self.now})
-            self.stack_ids[node] = len(self.stacks) - 1
-        return self.stack_ids[node]
+                                "ab": 0, "fb": 0, "first": self.now,
+                                "sample": sample, "sa": 0, "sf": 0})
+            self.stack_ids[key] = len(self.stacks) - 1
+        self.minor |= bool(sample or flags & UNSAMPLED)
+        return self.stack_ids[key]
 
     def type(self, name, size=64, flags=0):
         self.types.append({"name": self.string(name), "flags": flags,
@@ -125,6 +131,9 @@ class Recording:
 
     # --- snapshots, scans, groups
     def totals(self):
+        if self.exact:
+            a, f, ab, fb = self.exact
+            return ab - fb, a - f, a, f, ab
         t = self.stacks[1:]
         a, f = sum(s["a"] for s in t), sum(s["f"] for s in t)
         ab, fb = sum(s["ab"] for s in t), sum(s["fb"] for s in t)
@@ -213,7 +222,9 @@ class Recording:
                         for n, v in self.facts)
         stacks = [b""] + [struct.pack(
             "<IIQQQQQ", s["node"], s["flags"], s["a"], s["f"], s["ab"],
-            s["fb"], s["first"]) for s in self.stacks[1:]]
+            s["fb"], s["first"]) + (struct.pack(
+                "<QQQ", s["sample"], s["sa"], s["sf"]) if self.minor else b"")
+            for s in self.stacks[1:]]
         types = [b""] + [struct.pack(
             "<IIQQQQ", t["name"], t["flags"], t["size"], t["c"], t["d"],
             t["c"] - t["d"]) for t in self.types[1:]]
@@ -269,7 +280,7 @@ reentrant_calls early_calls truncated_stacks failed_unwinds stack_table_full
 index_full huge_spilled arena_blocks static_allocator deepbind vforks
 recording_full snapshots_thinned object_table_full objects_freed_raw
 scans_skipped scans_failed marks_lost publishes_late agent_bytes
-publish_ns publishes scan_cpu_ns pause_total_ns pause_max_ns scans captures
+publish_ns publishes scan_cpu_ns pause_total_ns pause_max_ns scans
 interned_frames
 captures walked_frames slow_captures verified_captures unwind_mismatches
 sample_bytes sampled_blocks sample_changes overhead_ppm""".split()
