@@ -5,7 +5,7 @@
  *
  * Called by   who walks a stack by rules, once for each return address.
  * Threads     any; nothing is shared.
- * Memory      half a KiB of stack.
+ * Memory      less than a KiB of stack.
  * Fails       CFI_NONE: on a table that is broken, unusual, or in doubt.
  * Invariants  nothing is read but what the loader mapped of the object.
  */
@@ -202,7 +202,7 @@ read_function(const struct cfi_tables *t, uintptr_t pc, struct cfi_common *c,
     uintptr_t at = find_fde(t, pc), place, start, bytes;
 
     if (!at || !open_entry(t, at, &in, &distance, &place) || !distance ||
-        distance > place - t->frames || !read_common(t, place - distance, c))
+        !read_common(t, place - distance, c))
         return 0;
     start = cfi_read_pointer(&in, c->encoding, 0);
     bytes = cfi_read_format(&in, c->encoding & CFI_ENC_FORMAT);
@@ -252,13 +252,17 @@ mapped_end(const struct dl_phdr_info *info, uintptr_t address)
     return 0;
 }
 
-static int
-find_tables(const struct dl_phdr_info *info, struct cfi_tables *t)
+/* Not inline: what it needs of the stack is free again afterwards. */
+static __attribute__((noinline)) int
+find_tables(uintptr_t pc, struct cfi_tables *t)
 {
+    struct dl_phdr_info object, *info = &object;
     struct header h;
     uintptr_t end;
 
     t->header = 0;
+    if (!modules_describe(pc, info))
+        return 0;
     for (int i = 0; i < info->dlpi_phnum; i++)
         if (info->dlpi_phdr[i].p_type == PT_GNU_EH_FRAME) {
             t->header = info->dlpi_addr + info->dlpi_phdr[i].p_vaddr;
@@ -277,12 +281,10 @@ find_tables(const struct dl_phdr_info *info, struct cfi_tables *t)
 int
 cfi_find(uintptr_t pc, struct cfi_rule *rule)
 {
-    struct dl_phdr_info info;
     struct cfi_tables t;
 
     *rule = (struct cfi_rule){.kind = CFI_NONE};
-    return modules_describe(pc - 1, &info) && find_tables(&info, &t) &&
-           cfi_read(&t, pc, rule);
+    return find_tables(pc - 1, &t) && cfi_read(&t, pc, rule);
 }
 
 #else

@@ -5,13 +5,15 @@
  *
  * The call frame information that every object carries (.eh_frame; DWARF 5,
  * section 6.4, and the Linux Standard Base, "DWARF Extensions") is a program
- * for each function.  cfi_find() runs it up to one address and says in five
+ * for each function.  cfi_find() runs it up to one address and says in four
  * words what came out.  What these cannot express is no rule: a full unwinder
- * has to be asked.  So is one that would contradict another reader.
+ * has to be asked.  So it is in doubt, in signal frames,
+ * and at the first function of a coroutine, whose return address glibc's
+ * makecontext() makes up: it is the first byte of another function.
  *
  * Reads memory of the object only, within what the loader mapped of it.  No
- * lock, no allocation, no call of libc; any thread, also on a stack of a few
- * KiB.  Only x86-64 has rules.
+ * lock, no allocation, nothing of libc but memcpy and memset, less than a KiB
+ * of stack; any thread.  Only x86-64 has rules.
  */
 #ifndef HK_AGENT_CFI_H
 #define HK_AGENT_CFI_H

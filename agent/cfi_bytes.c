@@ -10,8 +10,6 @@
  */
 #include "agent/cfi_bytes.h"
 
-#include <string.h>
-
 uint64_t
 cfi_read_fixed(struct cfi_cursor *in, size_t bytes)
 {
@@ -22,7 +20,8 @@ cfi_read_fixed(struct cfi_cursor *in, size_t bytes)
         in->at = in->end;
         return 0;
     }
-    memcpy(&value, in->at, bytes);
+    for (size_t i = bytes; i-- > 0;)
+        value = value << 8 | in->at[i];
     in->at += bytes;
     return value;
 }
@@ -43,7 +42,7 @@ read_leb(struct cfi_cursor *in, int is_signed)
 
     do {
         byte = cfi_read_fixed(in, 1);
-        if (shift > 56) /* compilers need a tenth byte for nothing here */
+        if (shift > 56) /* nobody has such numbers */
             in->is_bad = 1;
         else
             value |= (byte & 0x7f) << shift;
@@ -95,7 +94,7 @@ cfi_read_block(struct cfi_cursor *in)
     uint64_t bytes = cfi_read_uleb(in);
     struct cfi_cursor block = {in->at, in->at, 0};
 
-    if (in->is_bad || bytes > (uint64_t)(in->end - in->at)) {
+    if (bytes > (uint64_t)(in->end - in->at)) {
         in->is_bad = block.is_bad = 1;
         return block;
     }

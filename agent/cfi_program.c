@@ -59,7 +59,7 @@ set(struct cfi_program *p, uint64_t reg, enum cfi_how how, int32_t offset)
     struct cfi_value *v = value_of(&p->row, reg);
 
     if (v)
-        *v = (struct cfi_value){how, offset};
+        *v = (struct cfi_value){offset, how};
 }
 
 /* Is it "rbp + offset", followed by tail (0: by nothing)? */

@@ -39,8 +39,8 @@ enum cfi_from {
     CFI_FROM_SLOT /* *(rbp + offset) */
 };
 struct cfi_value {
-    uint32_t how;
     int32_t offset; /* bytes */
+    uint32_t how;
 };
 struct cfi_row {
     struct cfi_value cfa, fp, sp, ra;
