@@ -96,10 +96,11 @@
  * bytes; the four counters of such a stack are these sums, rounded, and so
  * estimates without bias.  sampled_allocations and sampled_frees count the
  * sampled blocks themselves.  With n = sampled_allocations - sampled_frees live
- * samples of mean weight w = live bytes / n, the variance of live bytes is at
- * most n w^2 exp(-s / R), where s is the root of s = w (1 - exp(-s / R)); it is
- * never more than n R^2.  The same frames may have several stacks, one for each
- * R that was used: their estimates and variances add.
+ * samples, each standing for b = live blocks / n blocks on average, the
+ * variance of live bytes is at most n R^2 g(b), g(b) = b (b - 1)
+ * ln(b / (b - 1))^2 (g is concave and rises to 1, so this holds for any mixture
+ * of sizes).  The same frames may have several stacks, one for each R that was
+ * used: their estimates and variances add.
  *
  * The blocks that were not sampled are counted, exactly, in one stack with the
  * flag HKR_STACK_UNSAMPLED and no frames.  The totals in the header are exact.
