@@ -192,7 +192,9 @@ conclude(const struct cfi_row *row, struct cfi_rule *rule)
     rule->fp_offset = rule->fp_is_saved ? row->fp.offset : 0;
 }
 
-/* The instructions of the function with pc in it. */
+/* The instructions of the function with pc in it: 1.  0: they are broken, or
+   unusual. */
+#define OUTSIDE 2 /* there is no such function */
 static int
 read_function(const struct cfi_tables *t, uintptr_t pc, struct cfi_common *c,
               struct cfi_program *p)
@@ -201,7 +203,9 @@ read_function(const struct cfi_tables *t, uintptr_t pc, struct cfi_common *c,
     uint64_t distance;
     uintptr_t at = find_fde(t, pc), place, start, bytes;
 
-    if (!at || !open_entry(t, at, &in, &distance, &place) || !distance ||
+    if (!at)
+        return OUTSIDE;
+    if (!open_entry(t, at, &in, &distance, &place) || !distance ||
         !read_common(t, place - distance, c))
         return 0;
     start = cfi_read_pointer(&in, c->encoding, 0);
@@ -209,7 +213,9 @@ read_function(const struct cfi_tables *t, uintptr_t pc, struct cfi_common *c,
     if (c->has_data)
         cfi_read_block(&in);
     *p = (struct cfi_program){.in = in, .common = c, .at = start, .target = pc};
-    return !in.is_bad && pc >= start && pc - start < bytes;
+    if (in.is_bad)
+        return 0;
+    return pc >= start && pc - start < bytes ? 1 : OUTSIDE;
 }
 
 int
@@ -221,7 +227,7 @@ cfi_read(const struct cfi_tables *t, uintptr_t pc, struct cfi_rule *rule)
     struct cfi_row initial;
 
     *rule = (struct cfi_rule){.kind = CFI_NONE};
-    if (!read_function(t, pc - 1, &c, &p))
+    if (read_function(t, pc - 1, &c, &p) != 1)
         return 0;
     in = p.in;
     p.in = c.program;
@@ -287,6 +293,18 @@ cfi_find(uintptr_t pc, struct cfi_rule *rule)
     return find_tables(pc - 1, &t) && cfi_read(&t, pc, rule);
 }
 
+int
+cfi_is_absent(uintptr_t pc)
+{
+    struct cfi_common c;
+    struct cfi_program p;
+    struct cfi_tables t;
+
+    if (!find_tables(pc - 1, &t))
+        return !t.header;
+    return read_function(&t, pc - 1, &c, &p) == OUTSIDE;
+}
+
 #else
 
 int
@@ -304,6 +322,12 @@ cfi_find(uintptr_t pc, struct cfi_rule *rule)
     (void)pc;
     *rule = (struct cfi_rule){.kind = CFI_NONE};
     return 0;
+}
+
+int
+cfi_is_absent(uintptr_t pc)
+{
+    return !pc;
 }
 
 #endif

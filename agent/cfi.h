@@ -42,6 +42,10 @@ struct cfi_rule {
    pc - 1).  0: none, and rule->kind is CFI_NONE. */
 int cfi_find(uintptr_t pc, struct cfi_rule *rule);
 
+/* Where cfi_find has none: is there nothing said about pc at all?  (Assembly
+   without directives, code made at run time.) */
+int cfi_is_absent(uintptr_t pc);
+
 /* The same, from tables that the caller has found: .eh_frame_hdr, and what may
    be read from the first byte of .eh_frame on. */
 struct cfi_tables {

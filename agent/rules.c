@@ -148,6 +148,18 @@ look_up(const struct rule_table *t, uintptr_t pc, uint64_t generation)
     (RULE_GUESS | UINT64_C(16) << 24 | RULE_SAVED |                \
      (uint64_t)(uint16_t)-2 << 48)
 
+/* makecontext plants the first address of __start_context, which says of itself
+   that nothing is outside it. */
+static uint64_t
+find_rule(uintptr_t pc)
+{
+    struct cfi_rule r;
+
+    if (cfi_find(pc, &r) || !cfi_is_absent(pc))
+        return pack(&r);
+    return cfi_find(pc + 1, &r) && r.kind == CFI_END ? RULE_END : GUESS;
+}
+
 /* A pc of 0 ends a stack (a coroutine's, say); it is never in the table. */
 uint64_t
 rules_learn(uintptr_t pc)
@@ -156,19 +168,14 @@ rules_learn(uintptr_t pc)
         __atomic_load_n(&rules_generation, __ATOMIC_RELAXED);
     struct rule_table *t = __atomic_load_n(&rules_table, __ATOMIC_ACQUIRE);
     uint64_t rule = pc ? look_up(t, pc, generation) : RULE_END;
-    struct cfi_rule r = {.kind = CFI_NONE};
     struct rule_entry *e;
 
     if (rule != RULE_NONE && rule_kind(rule) != RULE_NONE)
         return rule;
-    if (modules_find(pc - 1)) {
-        cfi_find(pc, &r);
-        rule = pack(&r) | generation;
-    } else {
-        rule = GUESS | generation;
-        if (__atomic_load_n(&t->count, __ATOMIC_RELAXED) > GUESSES)
-            return rule;
-    }
+    rule = find_rule(pc) | generation;
+    if (rule_kind(rule) == RULE_GUESS &&
+        __atomic_load_n(&t->count, __ATOMIC_RELAXED) > GUESSES)
+        return rule;
     e = claim(t, pc);
     if (e)
         __atomic_store_n(&e->rule, rule, __ATOMIC_RELEASE);

@@ -29,7 +29,7 @@ enum rule_kind {
     RULE_SP,   /* CFA = sp + offset */
     RULE_FP,   /* CFA = fp + offset */
     RULE_DRAP, /* CFA = *(fp + offset) */
-    RULE_GUESS, /* as RULE_FP, if that leads somewhere near: no CFI (JIT) */
+    RULE_GUESS, /* as RULE_FP, if that leads somewhere near: no CFI at all */
     RULE_END,  /* the outermost frame */
     RULE_SLOW  /* libunwind's job */
 };

@@ -90,6 +90,12 @@ cfi_find(uintptr_t pc, struct cfi_rule *r)
     return r->kind != CFI_NONE;
 }
 
+int
+cfi_is_absent(uintptr_t pc)
+{
+    return !pc;
+}
+
 /* ---- the machine --------------------------------------------------------- */
 
 #define STACK_WORDS 32768
