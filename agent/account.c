@@ -88,7 +88,7 @@ account_alloc(void *p, size_t bytes, const struct frame_record *caller)
     uint32_t id;
 
     if (cell) {
-        id = capture_stack(caller);
+        id = capture_stack(caller, 0);
         book(id, p, bytes);
         store(cell, id, p, bytes);
     }

@@ -22,6 +22,7 @@
 #include "agent/capture.h"
 
 #include <dlfcn.h>
+#include <errno.h>
 #include <libunwind.h>
 #include <string.h>
 
@@ -189,10 +190,11 @@ unwind(uintptr_t *pcs, uintptr_t caller, int is_often, uint32_t *flags)
 }
 
 static __attribute__((noinline, cold)) uint32_t
-capture_slow(const struct frame_record *frame)
+capture_slow(const struct frame_record *frame, uint32_t rate)
 {
     uintptr_t pcs[CAPTURE_ROOM];
     uint32_t flags;
+    int saved_errno = errno;
     size_t n;
 
     if (has_rules)
@@ -201,7 +203,9 @@ capture_slow(const struct frame_record *frame)
         self.slow_captures++;
     n = unwind(pcs, frame->pc, !has_rules || self.slow_captures >= OFTEN,
                &flags);
-    return intern_stack(pcs, n, flags);
+    n = intern_stack(pcs, n, flags, rate);
+    errno = saved_errno;
+    return (uint32_t)n;
 }
 
 /* ---- frame rules --------------------------------------------------------- */
@@ -219,20 +223,26 @@ without_own(const struct trail *t)
 }
 
 static __attribute__((noinline, cold)) uint32_t
-insert(const struct trail *t, size_t count)
+insert(const struct trail *t, size_t count, uint32_t rate, uint64_t hash)
 {
     uintptr_t pcs[TRAIL_MAX];
+    int saved_errno = errno;
+    uint32_t id;
     size_t n = 0, first = trail_first(t);
 
     for (size_t i = count; i > first; i--)
         pcs[n++] = t->frames[i - 1].pc;
-    return intern_insert(pcs, n, t->is_cut ? HKR_STACK_TRUNCATED : 0,
-                         t->frames[count - 1].hash);
+    id = intern_insert(pcs, n, t->is_cut ? HKR_STACK_TRUNCATED : 0, rate,
+                       hash);
+    errno = saved_errno;
+    return id;
 }
 
 static inline uint32_t
-capture_by_rules(struct trail *t, const struct frame_record *frame)
+capture_by_rules(struct trail *t, const struct frame_record *frame,
+                 uint32_t rate)
 {
+    uint64_t hash;
     size_t count;
     uint32_t id;
 
@@ -240,8 +250,9 @@ capture_by_rules(struct trail *t, const struct frame_record *frame)
                       opt.depth))
         return 0;
     count = without_own(t);
-    id = intern_find(t->frames[count - 1].hash);
-    return __builtin_expect(id != 0, 1) ? id : insert(t, count);
+    hash = intern_hash_end(t->frames[count - 1].hash, rate);
+    id = intern_find(hash);
+    return __builtin_expect(id != 0, 1) ? id : insert(t, count, rate, hash);
 }
 
 /* ---- verify=unwind ------------------------------------------------------- */
@@ -281,26 +292,28 @@ verify(uint32_t id, const struct frame_record *frame)
 {
     uintptr_t pcs[CAPTURE_ROOM];
     uint32_t flags;
+    int saved_errno = errno;
     size_t n = unwind(pcs, frame->pc, 1, &flags);
 
     count_add(HKC_verified_captures, 1);
-    if (id == STACK_LOST || is_equal(id, pcs, n))
-        return;
-    count_add(HKC_unwind_mismatches, 1);
-    say_mismatch(id, pcs, n);
+    if (id != STACK_LOST && !is_equal(id, pcs, n)) {
+        count_add(HKC_unwind_mismatches, 1);
+        say_mismatch(id, pcs, n);
+    }
+    errno = saved_errno;
 }
 
 uint32_t
-capture_stack(const struct frame_record *frame)
+capture_stack(const struct frame_record *frame, uint32_t rate)
 {
     uint32_t id = 0;
 
     if (__builtin_expect(!self.trail && has_rules, 0))
         self.trail = meta_reserve(sizeof(struct trail));
     if (__builtin_expect(self.trail != NULL, 1))
-        id = capture_by_rules(self.trail, frame);
+        id = capture_by_rules(self.trail, frame, rate);
     if (__builtin_expect(!id, 0))
-        id = capture_slow(frame);
+        id = capture_slow(frame, rate);
     else if (__builtin_expect(is_verifying, 0))
         verify(id, frame);
     return id;

@@ -33,8 +33,9 @@ const char *capture_unwinder_name(void);
 /*
  * The id of the stack (intern.h) that begins with the frame that called the
  * one of this record, without the agent's own frames.  A stack that could not
- * be captured has one frame (counted).  Needs the guard; changes errno.
+ * be captured has one frame (counted).  rate: 0, or at which it was sampled
+ * (sampler.h).  Needs the guard; keeps errno.
  */
-uint32_t capture_stack(const struct frame_record *frame);
+uint32_t capture_stack(const struct frame_record *frame, uint32_t rate);
 
 #endif

@@ -46,7 +46,7 @@ host_stack(void)
     int saved_errno = errno;
 
     if (guard_enter()) {
-        id = capture_stack(FRAME_RECORD());
+        id = capture_stack(FRAME_RECORD(), 0);
         guard_leave();
     }
     errno = saved_errno;

@@ -77,8 +77,11 @@ intern_start(void)
     intern_nodes = meta_reserve(NODE_MAX * sizeof(struct node));
     intern_table = make_stack_table(TABLE_START);
     node_table = make_node_table(TABLE_START);
-    stack_count = STACK_LOST;
-    return intern_stacks && intern_nodes && intern_table && node_table;
+    if (!intern_stacks || !intern_nodes || !intern_table || !node_table)
+        return 0;
+    stack_count = STACK_UNSAMPLED;
+    intern_stacks[STACK_UNSAMPLED].flags = HKR_STACK_UNSAMPLED;
+    return 1;
 }
 
 uint32_t
@@ -186,7 +189,7 @@ child_locked(uint32_t parent, uintptr_t pc)
 
 static uint32_t
 make_stack_locked(const uintptr_t *pcs, size_t count, uint32_t flags,
-                  uint64_t hash)
+                  uint32_t rate, uint64_t hash)
 {
     uint32_t id = stack_count + 1, node = 0;
     uint64_t now;
@@ -201,6 +204,9 @@ make_stack_locked(const uintptr_t *pcs, size_t count, uint32_t flags,
         return 0;
     s->node = node;
     s->flags = flags;
+    s->rate = rate;
+    if (flags & HKR_STACK_TRUNCATED)
+        count_add(HKC_truncated_stacks, 1);
     now = os_now_coarse_ns(); /* may be a tick behind */
     s->first_ms = now > boot_first_ns
                       ? (uint32_t)((now - boot_first_ns) / 1000000)
@@ -212,7 +218,7 @@ make_stack_locked(const uintptr_t *pcs, size_t count, uint32_t flags,
 
 uint32_t
 intern_insert(const uintptr_t *pcs, size_t count, uint32_t flags,
-              uint64_t hash)
+              uint32_t rate, uint64_t hash)
 {
     static uint32_t is_said;
     uint32_t id = 0;
@@ -228,7 +234,7 @@ intern_insert(const uintptr_t *pcs, size_t count, uint32_t flags,
     }
     id = intern_find(hash);
     if (!id && grow_stacks_locked())
-        id = make_stack_locked(pcs, count, flags, hash);
+        id = make_stack_locked(pcs, count, flags, rate, hash);
     lock_release(&lock_intern);
     if (id)
         return id;
@@ -240,17 +246,19 @@ intern_insert(const uintptr_t *pcs, size_t count, uint32_t flags,
 }
 
 uint32_t
-intern_stack(const uintptr_t *pcs, size_t count, uint32_t flags)
+intern_stack(const uintptr_t *pcs, size_t count, uint32_t flags,
+             uint32_t rate)
 {
     uint64_t hash = intern_hash_start(flags & HKR_STACK_TRUNCATED);
     uint32_t id;
 
     for (size_t i = count; i-- > 0;)
         hash = intern_hash_step(hash, pcs[i]);
+    hash = intern_hash_end(hash, rate);
     id = intern_find(hash);
     return __builtin_expect(id != 0, 1)
                ? id
-               : intern_insert(pcs, count, flags, hash);
+               : intern_insert(pcs, count, flags, rate, hash);
 }
 
 /* Marks the nodes of a module and all inside them, so that they match nothing

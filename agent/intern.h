@@ -24,7 +24,8 @@
 
 #include "format/recording.h"
 
-enum { STACK_NONE = 0, STACK_LOST = 1 };
+/* STACK_UNSAMPLED: all blocks that were not sampled. */
+enum { STACK_NONE = 0, STACK_LOST = 1, STACK_UNSAMPLED = 2 };
 #define STACK_MAX (1u << 24) /* what the index has room for */
 
 #define NODE_GONE (UINT64_C(1) << 63)
@@ -43,18 +44,19 @@ struct stack {
     uint32_t node;
     uint32_t flags; /* HKR_STACK_* */
     uint32_t first_ms; /* since boot_first_ns */
-    uint32_t pad;
+    uint32_t rate; /* sampler.h */
 } __attribute__((aligned(64)));
 
 extern struct stack *intern_stacks; /* indexed by id, reserved whole */
 extern struct node *intern_nodes;
 
 int intern_start(void);
-/* pcs: innermost first, at least one. */
-uint32_t intern_stack(const uintptr_t *pcs, size_t count, uint32_t flags);
+/* pcs: innermost first, at least one.  rate: sampler.h. */
+uint32_t intern_stack(const uintptr_t *pcs, size_t count, uint32_t flags,
+                      uint32_t rate);
 /* The same, where the hash is known already and intern_find had no answer. */
 uint32_t intern_insert(const uintptr_t *pcs, size_t count, uint32_t flags,
-                       uint64_t hash);
+                       uint32_t rate, uint64_t hash);
 uint32_t intern_stack_count(void); /* ids 1 .. count are published */
 uint32_t intern_node_count(void);
 /* The module with this id is gone: its nodes match nothing any more. */
@@ -82,6 +84,13 @@ intern_hash_step(uint64_t hash, uintptr_t pc)
 {
     hash = (hash ^ pc) * UINT64_C(0x9FB21C651E98DF25);
     return hash ^ hash >> 32;
+}
+
+/* The same frames are another stack at another rate. */
+static inline uint64_t
+intern_hash_end(uint64_t hash, uint32_t rate)
+{
+    return hash ^ rate * UINT64_C(0x9E3779B97F4A7C15);
 }
 
 /* The id of the stack with this hash, or 0. */

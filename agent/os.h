@@ -22,6 +22,7 @@ uint64_t os_now_ns(void);        /* CLOCK_MONOTONIC (vdso) */
 uint64_t os_now_coarse_ns(void); /* the same, to the tick, cheaper */
 uint64_t os_realtime_ns(void);
 uint64_t os_thread_cpu_ns(void);
+uint64_t os_process_cpu_ns(void);
 
 /* Anonymous zeroed NORESERVE memory, or NULL. */
 void *os_map(size_t bytes);

@@ -36,10 +36,10 @@ recfile_header(void)
 }
 
 uint32_t
-capture_stack(const struct frame_record *frame)
+capture_stack(const struct frame_record *frame, uint32_t rate)
 {
     (void)frame;
-    return intern_stack(&pc, 1, 0);
+    return intern_stack(&pc, 1, 0, rate);
 }
 
 void
