@@ -4,7 +4,8 @@
  * account.c -- the books: index cell for a block, counters for its stack.
  *
  * Called by   interpose.c, host.c, with the guard held.
- * Threads     counters are relaxed atomics in a cache line of their stack.
+ * Threads     counters are the thread's own (ledger.h), or, where it has no
+ *             place for that stack, relaxed atomics that all share.
  * Memory      none of its own.
  * Fails       a block without a cell is not recorded, counted (index_full).
  */
@@ -16,33 +17,119 @@
 #include "agent/counters.h"
 #include "agent/index.h"
 #include "agent/intern.h"
+#include "agent/lane.h"
+#include "agent/os.h"
 #include "agent/real.h"
+#include "agent/sampler.h"
 #include "lib/registry.h"
 
 #define FIRST_SAMPLED 8u
 #define SAMPLE_MASK 15u
+#define TIMED_MAX_NS 100000u
 
 uint32_t account_epoch;
 
+static inline struct tally *
+place_of(struct lane *lane, uint32_t id)
+{
+    return __builtin_expect(lane != NULL, 1) ? ledger_entry(&lane->ledger, id)
+                                             : NULL;
+}
+
+/* One in 16 is asked: the counters that all share will do. */
+static __attribute__((noinline)) void
+sample_usable(uint32_t id, void *p, size_t bytes)
+{
+    struct stack *s = &intern_stacks[id];
+
+    __atomic_fetch_add(&s->usable_bytes, real.usable_size(p),
+                       __ATOMIC_RELAXED);
+    __atomic_fetch_add(&s->sampled_bytes, bytes, __ATOMIC_RELAXED);
+}
+
+static __attribute__((noinline)) uint64_t
+book_shared(uint32_t id, size_t bytes)
+{
+    struct stack *s = &intern_stacks[id];
+
+    __atomic_fetch_add(&s->allocated_bytes, bytes, __ATOMIC_RELAXED);
+    return __atomic_fetch_add(&s->allocations, 1, __ATOMIC_RELAXED);
+}
+
 static inline void
+book(uint32_t id, void *p, size_t bytes)
+{
+    struct tally *t = place_of(lane_mine(), id);
+    uint64_t before;
+
+    if (__builtin_expect(t != NULL, 1)) {
+        before = t->allocations;
+        ledger_add(&t->allocations, 1);
+        ledger_add(&t->allocated_bytes, bytes);
+    } else {
+        before = book_shared(id, bytes);
+    }
+    if (__builtin_expect(before < FIRST_SAMPLED ||
+                             (before & SAMPLE_MASK) == 0, 0))
+        sample_usable(id, p, bytes);
+}
+
+/* ---- samples ------------------------------------------------------------- */
+
+static void
 add(uint64_t *counter, uint64_t n)
 {
     __atomic_fetch_add(counter, n, __ATOMIC_RELAXED);
 }
 
-static void
-book(uint32_t id, void *p, size_t bytes)
+/* Seldom: the counters that all share will do. */
+static __attribute__((noinline)) void
+book_sample(uint32_t id, uint32_t rate, void *p, size_t bytes)
 {
+    struct weight w = sampler_weight(rate, bytes);
     struct stack *s = &intern_stacks[id];
-    uint64_t before = __atomic_fetch_add(&s->allocations, 1,
-                                         __ATOMIC_RELAXED);
+    struct samples *raw = &intern_samples[id];
 
-    add(&s->allocated_bytes, bytes);
-    if (before < FIRST_SAMPLED || (before & SAMPLE_MASK) == 0) {
-        add(&s->sampled_bytes, bytes);
-        add(&s->usable_bytes, real.usable_size(p));
-    }
+    add(&raw->allocations, 1);
+    add(&raw->allocated_bytes, bytes);
+    add(&s->allocations, w.blocks);
+    add(&s->allocated_bytes, w.bytes);
+    sample_usable(id, p, bytes);
+    count_add(HKC_sampled_blocks, 1);
 }
+
+static void
+add_after(uint64_t *counter, uint64_t n)
+{
+    __atomic_fetch_add(counter, n, __ATOMIC_RELEASE);
+}
+
+static __attribute__((noinline)) void
+book_sample_free(uint32_t id, uint32_t rate, uint64_t bytes)
+{
+    int saved_errno = errno;
+    struct weight w = sampler_weight(rate, bytes);
+    struct stack *s = &intern_stacks[id];
+    struct samples *raw = &intern_samples[id];
+
+    errno = saved_errno; /* expm1 */
+
+    add_after(&raw->frees, 1);
+    add_after(&raw->freed_bytes, bytes);
+    add_after(&s->frees, w.blocks);
+    add_after(&s->freed_bytes, w.bytes);
+}
+
+/* The rate of a stack to which a block is booked; 0: counted as it is. */
+static inline uint32_t
+rate_of(uint32_t id)
+{
+    return __builtin_expect(sampler_is_used == 0, 1) || id <= STACK_UNSAMPLED
+               ? 0
+               : intern_stacks[id].rate;
+}
+
+/* ---- blocks -------------------------------------------------------------- */
 
 static uint32_t
 cell_size(void *p, size_t bytes)
@@ -54,16 +141,36 @@ cell_size(void *p, size_t bytes)
     return INDEX_SIZE_SPILLED;
 }
 
-static void
+static __attribute__((noinline)) void
+book_free_shared(uint32_t id, uint64_t bytes)
+{
+    struct stack *s = &intern_stacks[id];
+
+    __atomic_fetch_add(&s->frees, 1, __ATOMIC_RELEASE);
+    __atomic_fetch_add(&s->freed_bytes, bytes, __ATOMIC_RELEASE);
+}
+
+static inline void
 book_free(uint64_t value, uintptr_t p)
 {
-    struct stack *s = &intern_stacks[index_stack(value)];
+    uint32_t id = index_stack(value);
     uint64_t bytes = index_size(value);
+    uint32_t rate = rate_of(id);
+    struct tally *t;
 
     if (__builtin_expect(bytes == INDEX_SIZE_SPILLED, 0))
         bytes = index_spill_take(p);
-    add(&s->frees, 1);
-    add(&s->freed_bytes, bytes);
+    if (__builtin_expect(rate != 0, 0)) {
+        book_sample_free(id, rate, bytes);
+        return;
+    }
+    t = place_of(lane_mine(), id);
+    if (__builtin_expect(t != NULL, 1)) {
+        ledger_add_after(&t->frees, 1);
+        ledger_add_after(&t->freed_bytes, bytes);
+    } else {
+        book_free_shared(id, bytes);
+    }
 }
 
 /* A record that still stands here belongs to a block whose free went by
@@ -80,19 +187,73 @@ store(uint64_t *cell, uint32_t id, void *p, size_t bytes)
                      __ATOMIC_RELEASE);
 }
 
+static __attribute__((noinline)) uint32_t
+capture_timed(const struct frame_record *caller, uint32_t rate)
+{
+    uint64_t start = os_now_ns(), took;
+    uint32_t id = capture_stack(caller, rate);
+
+    took = os_now_ns() - start;
+    if (took > TIMED_MAX_NS) /* another process had the CPU meanwhile */
+        took = TIMED_MAX_NS;
+    lane_add(lane_mine(), LANE_capture_ns, took * SAMPLER_TIMED);
+    return id;
+}
+
+static inline uint32_t
+capture(const struct frame_record *caller, uint32_t rate)
+{
+    if (__builtin_expect(++self.sampler.untimed < SAMPLER_TIMED, 1))
+        return capture_stack(caller, rate);
+    self.sampler.untimed = 0;
+    return capture_timed(caller, rate);
+}
+
+/* The stack of a block of that size, booked. */
+static inline uint32_t
+book_sampled(uint32_t rate, void *p, size_t bytes,
+             const struct frame_record *caller)
+{
+    uint32_t id = STACK_UNSAMPLED;
+
+    if (__builtin_expect(sampler_takes(&self.sampler, rate, bytes), 0)) {
+        int saved_errno = errno;
+
+        id = capture(caller, rate);
+        if (id != STACK_LOST) {
+            book_sample(id, rate, p, bytes);
+            errno = saved_errno;
+            return id;
+        }
+        errno = saved_errno;
+    }
+    book(id, p, bytes);
+    return id;
+}
+
+static inline uint32_t
+book_exact(void *p, size_t bytes, const struct frame_record *caller)
+{
+    uint32_t id = capture(caller, 0);
+
+    book(id, p, bytes);
+    return id;
+}
+
 void
 account_alloc(void *p, size_t bytes, const struct frame_record *caller)
 {
-    int saved_errno = errno;
     uint64_t *cell = index_cell((uintptr_t)p);
-    uint32_t id;
+    uint32_t rate = sampler_now();
 
-    if (cell) {
-        id = capture_stack(caller, 0);
-        book(id, p, bytes);
-        store(cell, id, p, bytes);
-    }
-    errno = saved_errno;
+    if (__builtin_expect(cell == NULL, 0))
+        return;
+    __builtin_prefetch(cell, 1);
+    store(cell,
+          __builtin_expect(rate == 0, 1)
+              ? book_exact(p, bytes, caller)
+              : book_sampled(rate, p, bytes, caller),
+          p, bytes);
 }
 
 /* While the address is still the caller's. */
@@ -122,13 +283,11 @@ account_free(void *p)
 void
 account_own(void *p)
 {
-    int saved_errno = errno;
     uint64_t *cell = index_cell((uintptr_t)p);
 
     if (cell)
         __atomic_store_n(cell, index_pack(STACK_NONE, 1, account_epoch),
                          __ATOMIC_RELAXED);
-    errno = saved_errno;
 }
 
 uint64_t

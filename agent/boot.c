@@ -19,6 +19,7 @@
 #include "agent/index.h"
 #include "agent/intern.h"
 #include "agent/interpose.h"
+#include "agent/lane.h"
 #include "agent/life.h"
 #include "agent/modules.h"
 #include "agent/options.h"
@@ -27,6 +28,7 @@
 #include "agent/real.h"
 #include "agent/recfile.h"
 #include "agent/retire.h"
+#include "agent/sampler.h"
 #include "agent/say.h"
 #include "agent/strings.h"
 #include "agent/thread.h"
@@ -58,12 +60,14 @@ make_tables(void)
                "(ulimit -v or -d)");
         return 0;
     }
+    sampler_start();
     if (!strings_start() || !intern_start() ||
         !index_start(real_granule_shift())) {
         retire("no address space for the tables (ulimit -v, "
                "vm.overcommit_memory=2, or memory= too small)");
         return 0;
     }
+    lane_start();
     return 1;
 }
 

@@ -28,7 +28,7 @@
 
 #include "agent/counters.h"
 #include "agent/intern.h"
-#include "agent/meta.h"
+#include "agent/lane.h"
 #include "agent/modules.h"
 #include "agent/options.h"
 #include "agent/retire.h"
@@ -198,7 +198,7 @@ capture_slow(const struct frame_record *frame, uint32_t rate)
     size_t n;
 
     if (has_rules)
-        count_add(HKC_slow_captures, 1);
+        lane_count(lane_mine(), LANE_slow_captures);
     if (self.slow_captures < OFTEN)
         self.slow_captures++;
     n = unwind(pcs, frame->pc, !has_rules || self.slow_captures >= OFTEN,
@@ -295,7 +295,7 @@ verify(uint32_t id, const struct frame_record *frame)
     int saved_errno = errno;
     size_t n = unwind(pcs, frame->pc, 1, &flags);
 
-    count_add(HKC_verified_captures, 1);
+    lane_count(lane_mine(), LANE_verified_captures);
     if (id != STACK_LOST && !is_equal(id, pcs, n)) {
         count_add(HKC_unwind_mismatches, 1);
         say_mismatch(id, pcs, n);
@@ -306,12 +306,14 @@ verify(uint32_t id, const struct frame_record *frame)
 uint32_t
 capture_stack(const struct frame_record *frame, uint32_t rate)
 {
+    struct lane *lane = lane_mine();
     uint32_t id = 0;
 
-    if (__builtin_expect(!self.trail && has_rules, 0))
-        self.trail = meta_reserve(sizeof(struct trail));
-    if (__builtin_expect(self.trail != NULL, 1))
-        id = capture_by_rules(self.trail, frame, rate);
+    lane_count(lane, LANE_captures);
+    if (__builtin_expect(lane && has_rules, 1)) {
+        id = capture_by_rules(&lane->trail, frame, rate);
+        lane->counts[LANE_walked_frames] = lane->trail.walked;
+    }
     if (__builtin_expect(!id, 0))
         id = capture_slow(frame, rate);
     else if (__builtin_expect(is_verifying, 0))

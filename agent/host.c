@@ -13,6 +13,7 @@
 
 #include "agent/account.h"
 #include "agent/counters.h"
+#include "agent/intern.h"
 #include "agent/life.h"
 #include "agent/meta.h"
 #include "agent/os.h"
@@ -56,7 +57,9 @@ host_stack(void)
 uint32_t
 host_block_adopt(void *ptr)
 {
-    return boot_is_recording() ? account_stack_of(ptr, 1) : 0;
+    uint32_t id = boot_is_recording() ? account_stack_of(ptr, 1) : 0;
+
+    return id == STACK_UNSAMPLED ? host_stack() : id;
 }
 
 void

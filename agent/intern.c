@@ -23,6 +23,7 @@
 #include "agent/modules.h"
 #include "agent/os.h"
 #include "agent/retire.h"
+#include "agent/sampler.h"
 
 #define NODE_MAX (1u << 25)
 #define TABLE_START 4096u
@@ -36,6 +37,7 @@ struct node_table {
 };
 
 struct stack *intern_stacks;
+struct samples *intern_samples;
 struct node *intern_nodes;
 struct stack_table *intern_table;
 static struct node_table *node_table;
@@ -77,10 +79,16 @@ intern_start(void)
     intern_nodes = meta_reserve(NODE_MAX * sizeof(struct node));
     intern_table = make_stack_table(TABLE_START);
     node_table = make_node_table(TABLE_START);
-    if (!intern_stacks || !intern_nodes || !intern_table || !node_table)
+    if (sampler_is_used)
+        intern_samples = meta_reserve(STACK_MAX * sizeof(struct samples));
+    if (!intern_stacks || !intern_nodes || !intern_table || !node_table ||
+        (sampler_is_used && !intern_samples))
         return 0;
-    stack_count = STACK_UNSAMPLED;
-    intern_stacks[STACK_UNSAMPLED].flags = HKR_STACK_UNSAMPLED;
+    stack_count = STACK_LOST;
+    if (sampler_is_used) {
+        stack_count = STACK_UNSAMPLED;
+        intern_stacks[STACK_UNSAMPLED].flags = HKR_STACK_UNSAMPLED;
+    }
     return 1;
 }
 
@@ -200,7 +208,8 @@ make_stack_locked(const uintptr_t *pcs, size_t count, uint32_t flags,
         if (!node)
             return 0;
     }
-    if (id >= STACK_MAX || !meta_commit(sizeof(*s)))
+    if (id >= STACK_MAX ||
+        !meta_commit(sizeof(*s) + (rate ? sizeof(struct samples) : 0)))
         return 0;
     s->node = node;
     s->flags = flags;

@@ -24,7 +24,8 @@
 
 #include "format/recording.h"
 
-/* STACK_UNSAMPLED: all blocks that were not sampled. */
+/* STACK_UNSAMPLED: all blocks that were not sampled; an ordinary stack where
+   nothing is. */
 enum { STACK_NONE = 0, STACK_LOST = 1, STACK_UNSAMPLED = 2 };
 #define STACK_MAX (1u << 24) /* what the index has room for */
 
@@ -47,6 +48,14 @@ struct stack {
     uint32_t rate; /* sampler.h */
 } __attribute__((aligned(64)));
 
+/* Of a stack with a rate: the sampled blocks themselves, while its own counters
+   say what they stand for (blocks in units of SAMPLER_ONE). */
+struct samples {
+    uint64_t allocations, frees;
+    uint64_t allocated_bytes, freed_bytes;
+};
+
+extern struct samples *intern_samples; /* by id; NULL without sampling */
 extern struct stack *intern_stacks; /* indexed by id, reserved whole */
 extern struct node *intern_nodes;
 

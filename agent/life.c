@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "agent/counters.h"
+#include "agent/lane.h"
 #include "agent/lock.h"
 #include "agent/options.h"
 #include "agent/os.h"
@@ -184,6 +185,7 @@ after_fork_child(void)
     if (self.fork_locks & FORK_POOL)
         pool_after_fork_child();
     lock_reset_all();
+    lane_reset();
     recfile_abandon();
     publish_reset();
     worker_reset();

@@ -24,6 +24,7 @@
 #include "agent/counters.h"
 #include "agent/facts.h"
 #include "agent/intern.h"
+#include "agent/lane.h"
 #include "agent/lock.h"
 #include "agent/meta.h"
 #include "agent/modules.h"
@@ -32,6 +33,7 @@
 #include "agent/pool.h"
 #include "agent/recfile.h"
 #include "agent/retire.h"
+#include "agent/sampler.h"
 #include "agent/snapshot.h"
 #include "agent/strings.h"
 #include "lib/type.h"
@@ -129,18 +131,51 @@ difference(uint64_t a, uint64_t b)
     return a > b ? a - b : 0;
 }
 
-/* Frees before allocations: then there are never more frees. */
-static void
-read_stack(const struct stack *s, struct hkr_stack *r)
+static uint64_t
+smaller(uint64_t a, uint64_t b)
 {
-    r->freed_bytes = load(&s->freed_bytes);
-    r->frees = load(&s->frees);
-    r->allocations = load(&s->allocations);
-    r->allocated_bytes = load(&s->allocated_bytes);
+    return a < b ? a : b;
+}
+
+/* More frees than allocations can be what a fork has left: the pages of its
+   child were copied one by one, while other threads went on. */
+static void
+fill_stack(const struct stack *s, const struct tally *t, struct hkr_stack *r)
+{
+    memset(r, 0, sizeof(*r));
+    r->freed_bytes = smaller(t->freed_bytes, t->allocated_bytes);
+    r->frees = smaller(t->frees, t->allocations);
+    r->allocations = t->allocations;
+    r->allocated_bytes = t->allocated_bytes;
     r->node = s->node;
     r->flags = s->flags;
     r->first_ns = difference((uint64_t)s->first_ms * 1000000u,
                              boot_start_ns - boot_first_ns);
+}
+
+/* What samples stand for is rounded here, not for each of them. */
+static void
+fill_samples(const struct stack *s, const struct samples *raw,
+             struct hkr_stack *r)
+{
+    r->sample_bytes = sampler_distance(s->rate);
+    r->allocations = (r->allocations + SAMPLER_ONE / 2) / SAMPLER_ONE;
+    r->frees = (r->frees + SAMPLER_ONE / 2) / SAMPLER_ONE;
+    r->sampled_frees = load(&raw->frees);
+    r->sampled_allocations = load(&raw->allocations);
+}
+
+/* The blocks that were really seen, sampled or not. */
+static struct hkr_stack
+as_seen(const struct hkr_stack *r, const struct samples *raw)
+{
+    struct hkr_stack seen = *r;
+
+    seen.freed_bytes = load(&raw->freed_bytes);
+    seen.frees = r->sampled_frees;
+    seen.allocations = r->sampled_allocations;
+    seen.allocated_bytes = load(&raw->allocated_bytes);
+    return seen;
 }
 
 struct totals {
@@ -185,16 +220,21 @@ write_stack(uint32_t id, struct hkr_stack *r)
 
 /* Those that do not fit into the file are in the totals nevertheless. */
 static void
-write_stacks(uint32_t count, struct totals *totals)
+write_stacks(uint32_t count, const struct tally *sums, struct totals *totals)
 {
     int has_room = 1;
 
     for (uint32_t id = 1; id <= count; id++) {
         const struct stack *s = &intern_stacks[id];
-        struct hkr_stack r;
+        struct hkr_stack r, seen;
 
-        read_stack(s, &r);
-        add_up(totals, s, &r);
+        fill_stack(s, &sums[id], &r);
+        seen = r;
+        if (s->rate) {
+            fill_samples(s, &intern_samples[id], &r);
+            seen = as_seen(&r, &intern_samples[id]);
+        }
+        add_up(totals, s, &seen);
         if (has_room && (has_room = write_stack(id, &r)) && id > done.stacks)
             done.stacks = id;
     }
@@ -266,8 +306,12 @@ measure_memory(uint64_t now)
 static void
 write_numbers(struct hkr_header *h)
 {
+    uint64_t numbers[HKC_COUNT];
+
     for (uint32_t i = 0; i < HKC_COUNT; i++)
-        h->counters[i] = count_get((enum hk_counter)i);
+        numbers[i] = count_get((enum hk_counter)i);
+    lane_add_counts(numbers);
+    memcpy(h->counters, numbers, sizeof(numbers));
     h->publish_interval_ns = publish_interval_ns();
     __atomic_store_n(&h->published_ns, os_now_ns() - boot_start_ns,
                      __ATOMIC_RELEASE);
@@ -301,28 +345,35 @@ publish_interval_ns(void)
 
 /* ---- publishing ---------------------------------------------------------- */
 
-static void
+static int
 write_all(struct hkr_header *h)
 {
     uint32_t types = type_count();
     uint32_t stacks = intern_stack_count();
     uint32_t nodes = intern_node_count();
     uint32_t modules = modules_count();
+    const struct tally *sums = lane_tally(stacks);
     struct totals totals;
 
+    if (!sums)
+        return 0;
     memset(&totals, 0, sizeof(totals));
     recfile_write_begin();
     write_types(types);
     write_strings();
     write_modules(modules);
     write_nodes(nodes);
-    write_stacks(stacks, &totals);
+    write_stacks(stacks, sums, &totals);
     if (done.types)
         recfile_publish_table(HKR_TYPES, done.types);
     facts_write_build_id();
     count_totals(&totals, stacks, nodes);
     write_numbers(h);
+    sampler_adapt(os_now_ns(), h->counters[HKC_capture_ns],
+                  totals.allocations + totals.frees, totals.allocations,
+                  totals.allocated_bytes);
     recfile_write_end();
+    return 1;
 }
 
 /* The header, or NULL where there is nothing to write to (any more). */
@@ -351,7 +402,9 @@ publish_locked(void)
     if (!h)
         return 0;
     measure_memory(os_now_ns());
-    write_all(h);
+    lane_reap(os_now_ns());
+    if (!write_all(h))
+        return 0;
     __atomic_fetch_add(&account_epoch, 1, __ATOMIC_RELAXED);
     note_cost(os_thread_cpu_ns() - start);
     return 1;
@@ -497,6 +550,7 @@ publish_reset(void)
     cost_ns = measured_ns = final_events = 0;
     is_late = is_final = has_failed = 0;
     facts_reset();
+    sampler_reset();
     snapshot_reset();
     control_reset();
 }

@@ -23,7 +23,7 @@
 /* What an event costs that is not sampled: hook, index, counters. */
 #define EVENT_NS 6u
 
-uint32_t sampler_rate;
+uint32_t sampler_rate, sampler_is_used;
 static uint64_t distances[SAMPLER_RATES];
 static uint32_t rate_count = 1;
 
@@ -45,6 +45,7 @@ sampler_start(void)
 {
     if (opt.sample > DISTANCE_MAX)
         opt.sample = DISTANCE_MAX;
+    sampler_is_used = opt.sample || opt.overhead;
     sampler_rate = rate_of(opt.sample);
     count_set(HKC_sample_bytes, opt.sample);
 }
@@ -153,6 +154,19 @@ power_of_two(double x)
     return p;
 }
 
+/*
+ * The part of the budget that is left for captures once the fixed cost of each
+ * event is paid.  Where that alone takes more, a quarter is spent on captures
+ * all the same: fewer would hardly be cheaper, and tell nothing.
+ */
+static double
+allow(double base)
+{
+    double budget = (double)opt.overhead / 1e6;
+
+    return base < budget * 3 / 4 ? budget - base : budget / 4;
+}
+
 /* share: what captures take, allowed: what they may.  So many times fewer are
    wanted: that many times the distance, or, where every block has been
    captured, of the mean size. */
@@ -162,13 +176,12 @@ choose(double share, double allowed, const struct spent *d)
     uint64_t now = distances[sampler_rate];
     double mean = d->allocations ? (double)d->bytes / (double)d->allocations
                                  : 0;
-    double least = allowed > 0 ? allowed : 1e-6;
 
-    if (share > least)
-        change(power_of_two((now ? (double)now : mean) * (share / least)));
-    else if (now > 1024 && share * SETTLE < least)
+    if (share > allowed)
+        change(power_of_two((now ? (double)now : mean) * (share / allowed)));
+    else if (now > 1024 && share * SETTLE < allowed)
         change(now / 2);
-    else if (now == 1024 && share * SETTLE * 1024 < least * mean)
+    else if (now == 1024 && share * SETTLE * 1024 < allowed * mean)
         change(0);
 }
 
@@ -201,5 +214,5 @@ sampler_adapt(uint64_t now_ns, uint64_t capture_ns, uint64_t events,
     base = (double)(d.events * EVENT_NS) / cpu;
     count_set(HKC_overhead_ppm, (uint64_t)((share + base) * 1e6));
     if (opt.overhead)
-        choose(share, (double)opt.overhead / 1e6 - base, &d);
+        choose(share, allow(base), &d);
 }

@@ -28,10 +28,9 @@ struct sampler {
     int64_t countdown; /* bytes to the next event */
     uint64_t random;   /* state, 0: not drawn yet */
     uint32_t rate;     /* of the countdown */
-    uint32_t tick;     /* captures to the next one that is timed */
-    uint64_t timed_ns; /* of captures, estimated from one in SAMPLER_TIMED */
+    uint32_t untimed;  /* captures since one was timed */
 };
-#define SAMPLER_TIMED 64u
+#define SAMPLER_TIMED 64u /* one capture in so many is timed */
 
 /* What a sampled block stands for. */
 #define SAMPLER_ONE 65536u /* blocks are counted in 65536ths */
@@ -40,6 +39,7 @@ struct weight {
 };
 
 extern uint32_t sampler_rate; /* now */
+extern uint32_t sampler_is_used; /* some stack may have another rate than 0 */
 
 void sampler_start(void);
 /* The mean distance in bytes of a rate; 0: every block. */

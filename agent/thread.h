@@ -18,11 +18,15 @@
 #include <stdint.h>
 
 #include "agent/boot.h"
+#include "agent/sampler.h"
 
-struct trail;
+struct lane;
 
 struct thread {
     uintptr_t guard;  /* 0: outside; else the frame that is inside */
+    struct lane *lane; /* lane.h; NULL: has none yet, or gets none */
+    uint32_t lane_wait; /* events until it is asked for again */
+    struct sampler sampler;
     uint32_t tick;    /* events until the next look at the clock */
     uint8_t is_seen;  /* counted as started */
     uint8_t is_own;   /* the agent itself allocates: nothing to count */
@@ -30,7 +34,6 @@ struct thread {
     uint8_t fork_locks; /* taken by this thread's fork, a bit each */
     uint8_t unwind_depth, has_unwind; /* of lock_unwind, see unwinder.c */
     uint8_t slow_captures; /* of this thread, up to a bound */
-    struct trail *trail;
 };
 
 extern __thread struct thread self

@@ -87,3 +87,5 @@ HK_COUNTER(sample_changes, FACT, count,
 HK_COUNTER(overhead_ppm, COST, count,
            "share of the program's CPU that recording took lately, in "
            "millionths (overhead=)")
+HK_COUNTER(capture_ns, COST, ns,
+           "time spent capturing stacks (one capture in 64 is timed)")

@@ -283,4 +283,4 @@ scans_skipped scans_failed marks_lost publishes_late agent_bytes
 publish_ns publishes scan_cpu_ns pause_total_ns pause_max_ns scans
 interned_frames
 captures walked_frames slow_captures verified_captures unwind_mismatches
-sample_bytes sampled_blocks sample_changes overhead_ppm""".split()
+sample_bytes sampled_blocks sample_changes overhead_ppm capture_ns""".split()

@@ -16,6 +16,7 @@
 #include "agent/counters.h"
 #include "agent/index.h"
 #include "agent/intern.h"
+#include "agent/lane.h"
 #include "agent/modules.h"
 #include "agent/real.h"
 #include "agent/recfile.h"
@@ -26,6 +27,7 @@
 uint32_t boot_phase = PHASE_LIVE;
 uint64_t boot_first_ns, boot_start_ns, boot_start_realtime_ns;
 struct real real;
+__thread struct thread self;
 static uintptr_t pc = 0x1000;
 static unsigned forgotten;
 
@@ -68,9 +70,11 @@ place(size_t i)
 static void
 totals(uint64_t *blocks, uint64_t *bytes)
 {
+    const struct tally *sums = lane_tally(intern_stack_count());
+
     *blocks = *bytes = 0;
     for (uint32_t i = 1; i <= intern_stack_count(); i++) {
-        struct stack *s = &intern_stacks[i];
+        const struct tally *s = &sums[i];
 
         *blocks += s->allocations - s->frees;
         *bytes += s->allocated_bytes - s->freed_bytes;
@@ -138,7 +142,13 @@ main(void)
     for (int i = 0; i < 200000; i++)
         step((unsigned)rand() % PLACES, (unsigned)rand() % PLACES,
              (size_t)rand() % 3000);
-    check_model("after 200,000 random steps");
+    check_model("after 200,000 random steps without a lane");
+    lane_start();
+    for (int i = 0; i < 200000; i++)
+        step((unsigned)rand() % PLACES, (unsigned)rand() % PLACES,
+             (size_t)rand() % 3000);
+    ok(self.lane != NULL, "a lane");
+    check_model("after as many with one");
     spills();
 
     cell = account_move_before(place(PLACES + 2));

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,6 +27,7 @@
 #include "agent/control.h"
 #include "agent/counters.h"
 #include "agent/intern.h"
+#include "agent/lane.h"
 #include "agent/lock.h"
 #include "agent/modules.h"
 #include "agent/options.h"
@@ -49,6 +51,7 @@
 uint32_t boot_phase = PHASE_LIVE;
 uint64_t boot_first_ns, boot_start_ns, boot_start_realtime_ns;
 uint32_t account_epoch;
+__thread struct thread self;
 
 static struct stack stacks[STACKS + 1];
 static struct node nodes[NODES + 1];
@@ -359,6 +362,51 @@ test_totals(void)
     recording_close(rec);
 }
 
+static void *
+use_a_lane(void *arg)
+{
+    struct tally *t = ledger_entry(&lane_mine()->ledger, 5);
+
+    (void)arg;
+    ledger_add(&t->allocations, 3);
+    ledger_add(&t->allocated_bytes, 300);
+    ledger_add_after(&t->frees, 1);
+    ledger_add_after(&t->freed_bytes, 100);
+    lane_count(self.lane, LANE_captures);
+    return NULL;
+}
+
+static void
+test_lanes(void)
+{
+    struct recording *rec;
+    struct tally had = {stacks[5].allocations, stacks[5].frees,
+                        stacks[5].allocated_bytes, stacks[5].freed_bytes};
+    pthread_t id;
+
+    lane_start();
+    publish_now(0);
+    pthread_create(&id, NULL, use_a_lane, NULL);
+    pthread_join(id, NULL);
+    publish_now(0);
+    rec = reread();
+    ok(!stacks_are_planted(rec) &&
+           rec->stacks[5].allocations == had.allocations + 3 &&
+           rec->stacks[5].frees == had.frees + 1 &&
+           rec->stacks[5].allocated_bytes == had.allocated_bytes + 300 &&
+           rec->stacks[5].freed_bytes == had.freed_bytes + 100,
+       "what a thread has counted for itself is there");
+    is_int(1, (int64_t)counter(rec, COUNTER_captures), "its counters, too");
+    recording_close(rec);
+    lane_reap(UINT64_MAX / 2);
+    publish_now(0);
+    rec = reread();
+    ok(stacks_are_planted(rec) && stacks[5].frees == had.frees + 1,
+       "and after its end");
+    is_int(1, (int64_t)counter(rec, COUNTER_captures), "once");
+    recording_close(rec);
+}
+
 static void
 test_snapshots(void)
 {
@@ -638,6 +686,7 @@ main(void)
     test_facts();
     test_tables();
     test_totals();
+    test_lanes();
     test_snapshots();
     test_interval();
     test_busy();
