@@ -153,7 +153,7 @@ plain_new(size_t bytes, size_t alignment)
         /* Outside the guard: it may throw, and runs the new handler. */  \
         p = ((void *(*)types)fn)arguments;                                \
         if (p && guard_enter()) {                                         \
-            account_alloc(p, wanted, FRAME_RECORD());                           \
+            account_alloc(p, wanted, FRAME_RECORD());                     \
             interpose_done();                                             \
         }                                                                 \
         return p;                                                         \

@@ -19,7 +19,7 @@
 
 #define DISTANCE_MAX (UINT64_C(1) << 40)
 #define ADAPT_NS 1000000000u
-#define SETTLE 4 /* fewer captures than could be afforded, before there are more */
+#define SETTLE 4 /* times fewer captures than allowed, before there are more */
 /* What an event costs that is not sampled: hook, index, counters. */
 #define EVENT_NS 6u
 

@@ -31,7 +31,7 @@ is_str "" "$(sort <<<"$counters" | uniq -d | xargs)" \
     "no counter has two entries"
 unused=
 for c in $counters; do
-    grep -qr "HKC_$c\b" agent || unused="$unused $c"
+    grep -qrE "(HKC_|LANE_)$c\b" agent || unused="$unused $c"
 done
 is_str "" "$unused" "every counter is counted somewhere"
 for page in man/*.[1-9]; do

@@ -56,6 +56,7 @@ __thread struct thread self;
 static struct stack stacks[STACKS + 1];
 static struct node nodes[NODES + 1];
 struct stack *intern_stacks = stacks;
+struct samples *intern_samples;
 struct node *intern_nodes = nodes;
 static struct module modules[3];
 static struct hk_type types[3];
