@@ -6,26 +6,17 @@
  *
  *      churn [THREADS [PAIRS]]     prints nanoseconds a pair, per thread
  */
+#include "bench/bench.h"
+
 #include <pthread.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <time.h>
 
 enum { DEPTH = 20, LIVE = 100000, THREADS_MAX = 64 };
-static long pairs = 2000000;
-
-static uint64_t
-next_random(uint64_t *state)
-{
-    *state ^= *state << 13;
-    *state ^= *state >> 7;
-    *state ^= *state << 17;
-    return *state;
-}
+static long pairs;
+static pthread_barrier_t primed;
+static double began[THREADS_MAX], ended[THREADS_MAX];
 
 /* Two functions that call one another, so that the paths differ in their
-   innermost frames; the barriers keep them from becoming loops. */
+   innermost frames. */
 static void *right(int depth, uint64_t turns, size_t bytes);
 
 static __attribute__((noinline)) void *
@@ -39,7 +30,7 @@ left(int depth, uint64_t turns, size_t bytes)
         p = right(depth - 1, turns >> 1, bytes);
     else
         p = left(depth - 1, turns >> 1, bytes);
-    __asm__ volatile("" : "+r"(p) : : "memory");
+    BENCH_FRAME(p);
     return p;
 }
 
@@ -52,24 +43,37 @@ right(int depth, uint64_t turns, size_t bytes)
         p = malloc(bytes);
     else
         p = left(depth - 1, turns >> 1, bytes);
-    __asm__ volatile("" : "+r"(p) : : "memory");
+    BENCH_FRAME(p);
     return p;
 }
 
+static void
+replace(void **slot, uint64_t r)
+{
+    free(*slot);
+    *slot = left(DEPTH, r, 16 + (r >> 20) % 200);
+    *(volatile char *)*slot = 1;
+}
+
+/* Fills its blocks before the clock runs, so that few pairs measure the same
+   as many. */
 static void *
 churn(void *arg)
 {
-    uint64_t state = 88172645463325252u + (uintptr_t)arg;
+    int me = (int)(intptr_t)arg;
+    uint64_t state = BENCH_SEED + (uint64_t)me;
     void **live = calloc(LIVE, sizeof(*live));
 
+    for (size_t k = 0; k < LIVE; k++)
+        replace(&live[k], bench_random(&state));
+    pthread_barrier_wait(&primed);
+    began[me] = bench_now_ns();
     for (long i = 0; i < pairs; i++) {
-        uint64_t r = next_random(&state);
-        size_t k = (r >> 32) % LIVE;
+        uint64_t r = bench_random(&state);
 
-        free(live[k]);
-        live[k] = left(DEPTH, r, 16 + (r >> 20) % 200);
-        *(char *)live[k] = 1;
+        replace(&live[(r >> 32) % LIVE], r);
     }
+    ended[me] = bench_now_ns();
     for (size_t k = 0; k < LIVE; k++)
         free(live[k]);
     free(live);
@@ -79,22 +83,25 @@ churn(void *arg)
 int
 main(int argc, char **argv)
 {
-    int threads = argc > 1 ? atoi(argv[1]) : 1;
+    long threads = bench_argument(argc, argv, 1, 1);
     pthread_t ids[THREADS_MAX];
-    struct timespec a, b;
+    double first, last;
 
-    if (argc > 2)
-        pairs = atol(argv[2]);
-    if (threads < 1 || threads > THREADS_MAX || pairs < 1)
+    pairs = bench_argument(argc, argv, 2, 2000000);
+    if (threads > THREADS_MAX)
         return 2;
-    clock_gettime(CLOCK_MONOTONIC, &a);
-    for (int i = 0; i < threads; i++)
-        pthread_create(&ids[i], NULL, churn, (void *)(intptr_t)i);
-    for (int i = 0; i < threads; i++)
+    pthread_barrier_init(&primed, NULL, (unsigned)threads);
+    for (long i = 0; i < threads; i++)
+        if (pthread_create(&ids[i], NULL, churn, (void *)(intptr_t)i) != 0)
+            abort();
+    for (long i = 0; i < threads; i++)
         pthread_join(ids[i], NULL);
-    clock_gettime(CLOCK_MONOTONIC, &b);
-    printf("%.1f\n", ((double)(b.tv_sec - a.tv_sec) * 1e9 +
-                       (double)(b.tv_nsec - a.tv_nsec)) /
-                          (double)pairs);
+    first = began[0];
+    last = ended[0];
+    for (long i = 1; i < threads; i++) {
+        first = began[i] < first ? began[i] : first;
+        last = ended[i] > last ? ended[i] : last;
+    }
+    bench_print(last - first, pairs);
     return 0;
 }
