@@ -43,6 +43,7 @@
 #define STRING(x) STRING2(x)
 #define OFTEN 64u /* slow captures after which a thread gets a cache */
 #define DEPTH_ROOM (CAPTURE_ROOM - CAPTURE_MAX)
+#define OWN_MAX ((size_t)DEPTH_ROOM - 1)
 
 static int (*backtrace_fn)(void **, int);
 static int (*getcontext_fn)(unw_context_t *);
@@ -52,6 +53,8 @@ static int (*get_reg_fn)(unw_cursor_t *, int, unw_word_t *);
 static int (*set_policy_fn)(unw_addr_space_t, unw_caching_policy_t);
 static unw_addr_space_t *space;
 static int has_rules, is_verifying;
+static size_t reach;         /* frames that a trail needs for depth= */
+static uint64_t depth_power; /* INTERN_K to the depth= */
 
 static void *
 symbol(void *lib, const char *name)
@@ -87,6 +90,10 @@ capture_start(void)
 {
     find_unwinder(unwinder_open());
     has_rules = rules_start();
+    reach = opt.depth + DEPTH_ROOM;
+    depth_power = 1;
+    for (uint64_t i = 0; i < opt.depth; i++)
+        depth_power *= INTERN_K;
     read_verify();
     if (!backtrace_fn)
         degrade("libunwind.so.8 is missing: stacks %s (apt-get install "
@@ -210,30 +217,31 @@ capture_slow(const struct frame_record *frame, uint32_t rate)
 
 /* ---- frame rules --------------------------------------------------------- */
 
-/* How many frames of the trail there are without the agent's own, which come
-   last. */
+/* How many frames at the end of the trail are the agent's own. */
 static inline size_t
-without_own(const struct trail *t)
+count_own(const struct trail *t)
 {
-    size_t count = t->count;
+    size_t n = 0;
 
-    while (count > 1 && modules_is_agent(t->frames[count - 1].pc))
-        count--;
-    return count;
+    while (__builtin_expect(
+        modules_is_agent(t->frames[t->count - 1 - n].pc), 0))
+        if (++n == OWN_MAX)
+            break;
+    return n;
 }
 
 static __attribute__((noinline, cold)) uint32_t
-insert(const struct trail *t, size_t count, uint32_t rate, uint64_t hash)
+insert(const struct trail_stack *s, uint32_t rate, uint64_t hash)
 {
-    uintptr_t pcs[TRAIL_MAX];
+    uintptr_t pcs[CAPTURE_MAX];
     int saved_errno = errno;
     uint32_t id;
-    size_t n = 0, first = trail_first(t);
+    size_t n = 0;
 
-    for (size_t i = count; i > first; i--)
-        pcs[n++] = t->frames[i - 1].pc;
-    id = intern_insert(pcs, n, t->is_cut ? HKR_STACK_TRUNCATED : 0, rate,
-                       hash);
+    for (const struct trail_frame *f = s->end; f > s->outer; f--)
+        pcs[n++] = f[-1].pc;
+    id = intern_insert(pcs, n, s->is_truncated ? HKR_STACK_TRUNCATED : 0,
+                       rate, hash);
     errno = saved_errno;
     return id;
 }
@@ -242,17 +250,16 @@ static inline uint32_t
 capture_by_rules(struct trail *t, const struct frame_record *frame,
                  uint32_t rate)
 {
+    struct trail_stack s;
     uint64_t hash;
-    size_t count;
     uint32_t id;
 
-    if (!trail_follow(t, frame->pc, (uintptr_t)(frame + 1), frame->fp,
-                      opt.depth))
+    if (!trail_follow(t, frame->pc, (uintptr_t)(frame + 1), frame->fp, reach))
         return 0;
-    count = without_own(t);
-    hash = intern_hash_end(t->frames[count - 1].hash, rate);
+    s = trail_stack(t, count_own(t), opt.depth, depth_power);
+    hash = intern_hash_end(s.sum, s.is_truncated, rate);
     id = intern_find(hash);
-    return __builtin_expect(id != 0, 1) ? id : insert(t, count, rate, hash);
+    return __builtin_expect(id != 0, 1) ? id : insert(&s, rate, hash);
 }
 
 /* ---- verify=unwind ------------------------------------------------------- */

@@ -258,12 +258,12 @@ uint32_t
 intern_stack(const uintptr_t *pcs, size_t count, uint32_t flags,
              uint32_t rate)
 {
-    uint64_t hash = intern_hash_start(flags & HKR_STACK_TRUNCATED);
+    uint64_t hash = 0;
     uint32_t id;
 
     for (size_t i = count; i-- > 0;)
         hash = intern_hash_step(hash, pcs[i]);
-    hash = intern_hash_end(hash, rate);
+    hash = intern_hash_end(hash, flags & HKR_STACK_TRUNCATED, rate);
     id = intern_find(hash);
     return __builtin_expect(id != 0, 1)
                ? id

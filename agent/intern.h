@@ -4,8 +4,8 @@
  * intern.h -- one 32-bit id for each distinct call stack.
  *
  * A stack is its innermost node in a trie of (parent, pc, module).  It is
- * looked up by a hash of 64 bits, rolled over its pcs from the outermost one
- * inwards, so that whoever knows the hash of a stack's outer part goes on from
+ * looked up by a hash of 64 bits, summed over its pcs from the outermost one
+ * inwards, so that whoever knows the sum of a stack's outer part goes on from
  * there.  Equal hashes are taken for equal stacks: among a million stacks the
  * odds of one such mistake are 3e-8.
  *
@@ -81,25 +81,30 @@ struct stack_table {
 };
 extern struct stack_table *intern_table;
 
-static inline uint64_t
-intern_hash_start(int is_truncated)
-{
-    return is_truncated ? UINT64_C(0xC2B2AE3D27D4EB4F)
-                        : UINT64_C(0x165667B19E3779F9);
-}
+/*
+ * A polynomial over the pcs, modulo 2^64: from the sums P at two frames follows
+ * that of the frames between them, P[n] - P[m] * K^(n - m), so a stack of which
+ * only the innermost frames are kept costs no more than another.
+ */
+#define INTERN_K UINT64_C(0x9FB21C651E98DF25)
 
 static inline uint64_t
-intern_hash_step(uint64_t hash, uintptr_t pc)
+intern_hash_step(uint64_t sum, uintptr_t pc)
 {
-    hash = (hash ^ pc) * UINT64_C(0x9FB21C651E98DF25);
-    return hash ^ hash >> 32;
+    uint64_t x = pc * UINT64_C(0xC2B2AE3D27D4EB4F);
+
+    return sum * INTERN_K + (x ^ x >> 32);
 }
 
-/* The same frames are another stack at another rate. */
+/* The same frames are another stack at another rate, or if more were outside. */
 static inline uint64_t
-intern_hash_end(uint64_t hash, uint32_t rate)
+intern_hash_end(uint64_t sum, int is_truncated, uint32_t rate)
 {
-    return hash ^ rate * UINT64_C(0x9E3779B97F4A7C15);
+    uint64_t h = sum + (2 * (uint64_t)rate + (uint64_t)is_truncated) *
+                           UINT64_C(0x9E3779B97F4A7C15);
+
+    h = (h ^ h >> 31) * UINT64_C(0x7FB5D329728EA185);
+    return h ^ h >> 29;
 }
 
 /* The id of the stack with this hash, or 0. */

@@ -3,7 +3,7 @@
  *
  * lane.h -- what the agent keeps of a thread in its own memory.
  *
- * A lane is 16 KiB of address space of which a thread touches what it needs:
+ * A lane is 48 KiB of address space of which a thread touches what it needs:
  * one page as long as its stacks are few and some 30 frames deep.  A thread
  * gets one at its first event.  Nobody is told when a thread ends: who needs a
  * lane, and the publisher once a second, asks the kernel whether a lane's
@@ -29,7 +29,7 @@
 #include "agent/thread.h"
 #include "agent/trail.h"
 
-#define LANE_BYTES 24576u
+#define LANE_BYTES 49152u
 #define LANE_MAX 8192u
 
 /* Those of tbl/counters.h that a lane has of its own. */

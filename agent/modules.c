@@ -51,7 +51,7 @@ static struct live *lives; /* two */
 static uint32_t live_seq;  /* live_seq & 1 is the one to read */
 static uint64_t adds, subs;
 static uint32_t reused;
-static uintptr_t agent_start, agent_end;
+uintptr_t modules_agent_start, modules_agent_end;
 
 static int
 start(void)
@@ -196,8 +196,8 @@ add_module(const struct dl_phdr_info *info, uint64_t lo, uint64_t hi,
         m->flags |= HKR_MODULE_VDSO;
     if (lo <= (uintptr_t)&modules_refresh && (uintptr_t)&modules_refresh < hi) {
         m->flags |= HKR_MODULE_AGENT;
-        agent_start = lo;
-        agent_end = hi;
+        modules_agent_start = lo;
+        modules_agent_end = hi;
     }
     read_build_id(m, info);
     check_binding(m, info);
@@ -367,12 +367,6 @@ const struct module *
 modules_get(uint32_t id)
 {
     return id && id <= modules_count() ? &modules[id] : NULL;
-}
-
-int
-modules_is_agent(uintptr_t pc)
-{
-    return pc >= agent_start && pc < agent_end;
 }
 
 int

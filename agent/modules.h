@@ -31,8 +31,15 @@ const struct module *modules_get(uint32_t id);
    Lock-free. */
 struct dl_phdr_info;
 int modules_describe(uintptr_t pc, struct dl_phdr_info *info);
-/* Is pc in the agent itself? */
-int modules_is_agent(uintptr_t pc);
+/* Where the agent itself is. */
+extern uintptr_t modules_agent_start, modules_agent_end;
+
+static inline int
+modules_is_agent(uintptr_t pc)
+{
+    return pc >= modules_agent_start && pc < modules_agent_end;
+}
+
 /* The program called dlclose: something may be gone. */
 void modules_note_dlclose(void);
 /* Has an object appeared where another one was?  (Unwinders that cache by

@@ -26,7 +26,7 @@
 #define GUESSES (1u << 17) /* a JIT has no end of addresses */
 
 struct rule_table *rules_table;
-uint64_t rules_generation;
+uint64_t rules_generation = 1u << RULE_GENERATION_SHIFT;
 
 static struct rule_table *
 make_table(unsigned bits)
@@ -56,7 +56,9 @@ rules_forget(void)
 {
     uint64_t next = rules_generation + (1u << RULE_GENERATION_SHIFT);
 
-    __atomic_store_n(&rules_generation, next & RULE_GENERATION,
+    next &= RULE_GENERATION;
+    __atomic_store_n(&rules_generation,
+                     next ? next : 1u << RULE_GENERATION_SHIFT,
                      __ATOMIC_RELEASE);
 }
 
@@ -122,6 +124,8 @@ pack(const struct cfi_rule *r)
                                     [CFI_END] = RULE_END};
     uint64_t rule = fits(r) ? kinds[r->kind] : RULE_SLOW;
 
+    if (rule == RULE_FP || rule == RULE_DRAP)
+        rule |= RULE_USES;
     rule |= ((uint64_t)r->cfa_offset & 0xffffff) << 24;
     if (r->fp_is_saved)
         rule |= RULE_SAVED | (uint64_t)(r->fp_offset / 8) << 48;
@@ -145,7 +149,7 @@ look_up(const struct rule_table *t, uintptr_t pc, uint64_t generation)
 
 /* What libunwind takes for granted of code in no module: a standard frame. */
 #define GUESS                                                      \
-    (RULE_GUESS | UINT64_C(16) << 24 | RULE_SAVED |                \
+    (RULE_GUESS | RULE_USES | RULE_SAVED | UINT64_C(16) << 24 |    \
      (uint64_t)(uint16_t)-2 << 48)
 
 /* makecontext plants the first address of __start_context, which says of itself

@@ -3,15 +3,16 @@
  *
  * rules.h -- how to leave a frame, by return address, in one word.
  *
- *      63       48 47         24 23          5   4     3    2    0
- *      +----------+-------------+------------+-------+-------+------+
- *      | fp at    | CFA         | generation | needs | saved | kind |
- *      +----------+-------------+------------+-------+-------+------+
+ *      63       48 47         24 23          6   5      4      3    2    0
+ *      +----------+-------------+------------+-------+------+-------+------+
+ *      | fp at    | CFA         | generation | needs | uses | saved | kind |
+ *      +----------+-------------+------------+-------+------+-------+------+
  *
  * kind        what the CFA (the stack pointer before the call) is counted from
  * CFA         signed, in bytes
  * saved       the caller's frame pointer lies in memory, at CFA + fp at * 8
  *             (RULE_DRAP: at frame pointer + fp at * 8); else it is this one's
+ * uses        the CFA depends on the frame pointer
  * needs       in a trail: this frame or one outside depends on the frame
  *             pointer that this frame has
  * generation  of the list of modules; a rule of another one is learnt anew
@@ -35,9 +36,10 @@ enum rule_kind {
 };
 #define RULE_KIND UINT64_C(7)
 #define RULE_SAVED UINT64_C(8)
-#define RULE_NEEDS UINT64_C(16)
-#define RULE_GENERATION UINT64_C(0xffffe0)
-#define RULE_GENERATION_SHIFT 5
+#define RULE_USES UINT64_C(16)
+#define RULE_NEEDS UINT64_C(32)
+#define RULE_GENERATION UINT64_C(0xffffc0)
+#define RULE_GENERATION_SHIFT 6
 
 struct rule_entry {
     uintptr_t pc; /* 0: free; never changes otherwise */
@@ -49,7 +51,7 @@ struct rule_table {
     struct rule_entry entries[];
 };
 extern struct rule_table *rules_table;
-extern uint64_t rules_generation; /* in place, as in a rule */
+extern uint64_t rules_generation; /* in place, as in a rule; never 0 */
 
 int rules_start(void); /* 0: no memory, or not this processor */
 uint64_t rules_learn(uintptr_t pc);

@@ -26,6 +26,8 @@
 
 #define PAGE_BYTES ((uintptr_t)4096)
 #define NEAR_BYTES ((uintptr_t)1 << 20)
+#define FRAME_MAX ((uintptr_t)64 << 20)
+#define GUESS_MAX ((uintptr_t)0x4000) /* libunwind's, Gstep.c */
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
@@ -49,18 +51,20 @@ slot_of(uint64_t rule, uintptr_t fp, uintptr_t cfa)
 
 /* The first page of a stack is known from its stack pointer, the others are
    asked for once each. */
-static __attribute__((noinline, cold)) int
-can_read_slow(struct trail *t, uintptr_t from, uintptr_t end)
+static int
+can_read(struct trail *t, uintptr_t from, uintptr_t end)
 {
     uintptr_t page = from & ~(PAGE_BYTES - 1), p = page + PAGE_BYTES;
 
     if (from < t->known_start && t->known_start - from < NEAR_BYTES)
         while (p < t->known_start && os_is_readable(p))
             p += PAGE_BYTES;
-    if (from >= t->known_end || p < t->known_start ||
-        t->known_start - from > NEAR_BYTES)
-        t->known_end = page + PAGE_BYTES;
-    t->known_start = page;
+    if (from < t->known_start || from >= t->known_end) {
+        if (from >= t->known_end || p < t->known_start ||
+            t->known_start - from >= NEAR_BYTES)
+            t->known_end = page + PAGE_BYTES;
+        t->known_start = page;
+    }
     while (t->known_end < end) {
         if (!os_is_readable(t->known_end))
             return 0;
@@ -69,36 +73,45 @@ can_read_slow(struct trail *t, uintptr_t from, uintptr_t end)
     return 1;
 }
 
-static inline int
-can_read(struct trail *t, uintptr_t from, uintptr_t end)
+/* To the caller, where that is out of the ordinary.  0: the rule leads nowhere
+   sensible. */
+static __attribute__((noinline, cold)) int
+leave_slow(struct trail *t, struct place *at, uint64_t rule)
 {
-    return likely(from >= t->known_start && end <= t->known_end) ||
-           can_read_slow(t, from, end);
-}
+    enum rule_kind kind = rule_kind(rule);
+    uintptr_t cfa = (kind == RULE_SP ? at->sp : at->fp) +
+                    (uintptr_t)rule_cfa(rule);
 
-#define FRAME_MAX ((uintptr_t)64 << 20)
-#define GUESS_MAX ((uintptr_t)0x4000) /* libunwind's, Gstep.c */
-
-/* To the caller.  0: the rule leads nowhere sensible. */
-static inline int
-leave(struct trail *t, struct place *at, uint64_t rule)
-{
-    uintptr_t base = rule_kind(rule) == RULE_SP ? at->sp : at->fp, cfa;
-
-    if (unlikely(rule_kind(rule) == RULE_GUESS) &&
-        at->fp - at->sp > GUESS_MAX)
+    if (kind == RULE_GUESS && at->fp - at->sp > GUESS_MAX)
         return 0;
-    cfa = base + (uintptr_t)rule_cfa(rule);
-    if (unlikely(rule_kind(rule) == RULE_DRAP)) {
+    if (kind == RULE_DRAP) {
         if (cfa - at->sp >= FRAME_MAX || !can_read(t, at->sp, cfa + 8))
             return 0;
         cfa = word(cfa);
     }
-    if (unlikely(cfa - at->sp - 8 >= FRAME_MAX || cfa % 8 != 0 ||
-                 !can_read(t, at->sp, cfa)))
+    if (cfa - at->sp - 8 >= FRAME_MAX || cfa % 8 != 0 ||
+        !can_read(t, at->sp, cfa))
         return 0;
     if (rule & RULE_SAVED)
         at->fp = word(slot_of(rule, at->fp, cfa));
+    at->pc = word(cfa - 8);
+    at->sp = cfa;
+    return 1;
+}
+
+/* The same, where that is plain: within what is known of this stack.  The walk
+   began there and goes upwards. */
+static inline int
+leave(struct trail *t, struct place *at, uint64_t rule)
+{
+    uintptr_t cfa = (rule_kind(rule) == RULE_SP ? at->sp : at->fp) +
+                    (uintptr_t)rule_cfa(rule);
+
+    if (unlikely(rule_kind(rule) > RULE_FP ||
+                 cfa - at->sp - 8 > t->known_end - at->sp - 8))
+        return leave_slow(t, at, rule);
+    if (rule & RULE_SAVED)
+        at->fp = word(cfa + (uintptr_t)rule_fp_at(rule));
     at->pc = word(cfa - 8);
     at->sp = cfa;
     return 1;
@@ -108,13 +121,33 @@ leave(struct trail *t, struct place *at, uint64_t rule)
 static inline struct trail_frame *
 compare(struct trail *t, struct trail_frame *f)
 {
-    size_t i = f->checks;
+    const struct trail_check *c = t->checks + f->checks;
+    size_t i;
 
-    while (i > 0 && word(t->checks[i - 1].slot) == t->checks[i - 1].value)
-        i--;
+    while (word(c->slot) == c->value)
+        c--;
+    i = (size_t)(c - t->checks);
     if (likely(i == 0))
         return t->frames;
-    while (f > t->frames && f[-1].checks >= i)
+    while (f[-1].checks >= i)
+        f--;
+    return f;
+}
+
+/* The same, but no further than to `last`. */
+static __attribute__((noinline)) struct trail_frame *
+compare_to(struct trail *t, struct trail_frame *f, struct trail_frame *last)
+{
+    const struct trail_check *c = t->checks + f->checks;
+    const struct trail_check *end = t->checks + last->checks;
+    size_t i;
+
+    while (c > end && word(c->slot) == c->value)
+        c--;
+    i = (size_t)(c - t->checks);
+    if (c == end)
+        return last;
+    while (f[-1].checks >= i)
         f--;
     return f;
 }
@@ -126,82 +159,100 @@ coincides(const struct trail_frame *f, const struct place *at)
            (f->fp == at->fp || !(f->rule & RULE_NEEDS));
 }
 
-/* Notes what the caller of f, which is f[-1], was found from. */
-static inline size_t
-add_checks(struct trail *t, const struct trail_frame *f, size_t n,
-           uint64_t needs)
+/* Notes what the caller of f, which is f[-1], was found from.  needs: does
+   something from there outwards depend on the frame pointer? */
+static inline struct trail_check *
+add_checks(struct trail_check *c, const struct trail_frame *f, uint64_t needs)
 {
     const struct trail_frame *caller = f - 1;
 
-    t->checks[n++] = (struct trail_check){caller->sp - 8, caller->pc};
+    *c++ = (struct trail_check){caller->sp - 8, caller->pc};
     if (needs && f->rule & RULE_SAVED)
-        t->checks[n++] = (struct trail_check){
-            slot_of(f->rule, f->fp, caller->sp), caller->fp};
+        *c++ = (struct trail_check){slot_of(f->rule, f->fp, caller->sp),
+                                    caller->fp};
     if (unlikely(rule_kind(f->rule) == RULE_DRAP))
-        t->checks[n++] = (struct trail_check){
-            f->fp + (uintptr_t)rule_cfa(f->rule), caller->sp};
-    return n;
+        *c++ = (struct trail_check){f->fp + (uintptr_t)rule_cfa(f->rule),
+                                    caller->sp};
+    return c;
 }
 
-/* Does something from f outwards depend on the frame pointer in f?  needs: in
-   its caller. */
+/* RULE_NEEDS or 0; needs: of its caller. */
 static inline uint64_t
 needs_fp(uint64_t rule, uint64_t needs)
 {
-    enum rule_kind kind = rule_kind(rule);
+    return rule & RULE_USES ? RULE_NEEDS : rule & RULE_SAVED ? 0 : needs;
+}
 
-    if (kind == RULE_FP || kind == RULE_DRAP || kind == RULE_GUESS)
-        return RULE_NEEDS;
-    return rule & RULE_SAVED || kind == RULE_END ? 0 : needs;
+/* The outermost frame has nothing to compare. */
+static void
+settle_first(struct trail *t, const struct trail_frame *new)
+{
+    struct trail_frame *f = t->frames;
+
+    *f = *new;
+    f->rule = (new->rule & ~RULE_NEEDS) | needs_fp(new->rule, 0);
+    f->sum = new->pc ? intern_hash_step(0, new->pc) : 0;
+    f->checks = 0;
+    t->is_whole = rule_kind(new->rule) == RULE_END;
 }
 
 /* Puts the new frames behind the `keep` that stay, and completes them. */
-static void
+static inline void
 settle(struct trail *t, size_t keep, const struct trail_frame *new,
        const struct trail_frame *end)
 {
     struct trail_frame *to = t->frames + keep;
-    uint64_t hash = intern_hash_start(t->is_cut), needs = 0;
-    size_t checks = 0;
+    struct trail_check *c;
+    uint64_t sum, needs, rule;
 
-    if (keep) {
-        hash = to[-1].hash;
-        needs = to[-1].rule & RULE_NEEDS;
-        checks = to[-1].checks;
+    if (unlikely(!keep)) {
+        settle_first(t, new++);
+        to++;
     }
+    sum = to[-1].sum;
+    needs = to[-1].rule & RULE_NEEDS;
+    c = t->checks + to[-1].checks + 1;
     for (; new < end; to++, new++) {
-        *to = *new;
-        if (likely(to > t->frames))
-            checks = add_checks(t, to, checks, needs);
-        needs = needs_fp(new->rule, needs);
-        if (likely(new->pc))
-            hash = intern_hash_step(hash, new->pc);
-        to->rule = (new->rule & ~RULE_NEEDS) | needs;
-        to->hash = hash;
-        to->checks = checks;
+        rule = new->rule & ~RULE_NEEDS;
+        sum = intern_hash_step(sum, new->pc);
+        to->pc = new->pc;
+        to->sp = new->sp;
+        to->fp = new->fp;
+        to->sum = sum;
+        to->rule = rule;
+        c = add_checks(c, to, needs);
+        needs = needs_fp(rule, needs);
+        to->rule = rule | needs;
+        to->checks = (size_t)(c - t->checks) - 1;
     }
 }
 
-/* `keep` frames stay and those from `new` on come to them: at most depth of
-   them, the innermost. */
-static void
+/* Makes room by forgetting what is farthest outside; of the frames that would
+   have been kept those that stay become new ones. */
+static __attribute__((noinline, cold)) struct trail_frame *
+drop_outer(const struct trail *t, size_t keep, struct trail_frame *new, size_t n)
+{
+    size_t stay = n < TRAIL_SHORT ? TRAIL_SHORT - n : 0, drop = keep - stay;
+
+    new -= stay;
+    memmove(new, t->frames + drop, stay * sizeof(*new));
+    return new;
+}
+
+/* `keep` frames stay, and those from `new` on come to them. */
+static inline void
 finish(struct trail *t, size_t keep, struct trail_frame *new,
-       const struct trail_frame *end, size_t depth)
+       const struct trail_frame *end)
 {
     size_t count = keep + (size_t)(end - new);
 
     t->walked += (uint64_t)(end - new);
     t->count = 0;
     __asm__ volatile("" ::: "memory");
-    if (!keep)
-        t->is_cut = rule_kind(new->rule) != RULE_END;
-    if (unlikely(count > depth)) {
-        new -= keep;
-        memmove(new, t->frames, keep * sizeof(*new));
-        new += count - depth;
-        count = depth;
+    if (unlikely(count > TRAIL_KEEP)) {
+        new = drop_outer(t, keep, new, (size_t)(end - new));
+        count = (size_t)(end - new);
         keep = 0;
-        t->is_cut = 1;
     }
     settle(t, keep, new, end);
     __asm__ volatile("" ::: "memory");
@@ -214,34 +265,24 @@ struct walk {
     struct trail *t;
     struct place at;
     struct trail_frame *new, *end;
-    struct trail_frame *floor; /* new may not go below: full, or enough */
+    struct trail_frame *floor; /* new may not go below */
     struct trail_frame *old;   /* one past the last that may coincide */
-    size_t depth;
+    size_t reach;
 };
 #define NEAR_FRAMES 48
 
-static void
-find_floor(struct walk *w)
-{
-    struct trail_frame *full = w->t->frames + w->t->count;
-
-    w->floor = w->end - w->depth;
-    if (w->floor < full)
-        w->floor = full;
-}
-
-/* At the floor.  1: nothing outside the gathered frames matters. */
+/* At the floor.  1: no more frames are gathered. */
 static __attribute__((noinline, cold)) int
 is_enough(struct walk *w)
 {
     size_t n = (size_t)(w->end - w->new);
 
-    if (n >= w->depth)
+    if (n >= TRAIL_NEW)
         return 1;
     w->end = w->t->frames + TRAIL_ROOM;
     memmove(w->end - n, w->new, n * sizeof(*w->new));
     w->new = w->end - n;
-    find_floor(w);
+    w->floor = w->end - TRAIL_NEW;
     return 0;
 }
 
@@ -250,25 +291,40 @@ is_enough(struct walk *w)
  * outside them: they become new ones.  The place moves to the caller of outer;
  * frame pointers that did not matter in the last stack are found again.
  */
-static __attribute__((noinline)) int
+static inline int
 take_again(struct walk *w, const struct trail_frame *outer)
 {
-    while (w->old > outer && (w->new > w->floor || !is_enough(w))) {
-        *--w->new = *--w->old;
+    while (w->old > outer && (likely(w->new > w->floor) || !is_enough(w))) {
+        w->old--;
+        w->new--;
+        w->new->pc = w->old->pc;
+        w->new->sp = w->old->sp;
         w->new->fp = w->at.fp;
+        w->new->rule = w->old->rule;
         if (!leave(w->t, &w->at, w->old->rule))
             return 0;
     }
     return 1;
 }
 
-/* Do the old frames up to w->old, which hold, complete the stack? */
+/* The frames from old[-1] outwards coincide.  1: all that is wanted does, else
+   *f is the last one that does. */
 static inline int
-is_complete(const struct walk *w)
+is_rest_same(struct walk *w, struct trail_frame **f)
 {
-    return likely(!w->t->is_cut) ||
-           (size_t)(w->old - w->t->frames) + (size_t)(w->end - w->new) >=
-               w->depth;
+    struct trail *t = w->t;
+    size_t count = (size_t)(w->old - t->frames) + (size_t)(w->end - w->new);
+    struct trail_frame *last = t->frames;
+
+    if (likely(count <= w->reach)) {
+        *f = compare(t, w->old - 1);
+        return likely(*f == last) && likely(t->is_whole);
+    }
+    last += count - w->reach;
+    if (w->old - 1 < last)
+        return 1;
+    *f = compare_to(t, w->old - 1, last);
+    return *f == last;
 }
 
 /* Outwards until the rest is known, or the end.  0: no rule. */
@@ -276,68 +332,68 @@ static inline int
 walk(struct walk *w)
 {
     struct trail *t = w->t;
-    struct place at = w->at;
-    struct trail_frame *f, *old = w->old, *new = w->new;
+    struct trail_frame *f;
     uint64_t rule;
 
     for (;;) {
-        while (old > t->frames && old[-1].sp < at.sp)
-            old--;
-        if (old > t->frames && coincides(old - 1, &at)) {
-            w->new = new;
-            w->old = old;
-            f = compare(t, old - 1);
-            if (likely(f == t->frames) && is_complete(w))
+        while (w->old > t->frames && w->old[-1].sp < w->at.sp)
+            w->old--;
+        if (w->old > t->frames && coincides(w->old - 1, &w->at)) {
+            if (is_rest_same(w, &f))
                 return 1;
-            w->at = at;
             if (!take_again(w, f))
                 return 0;
-            if (w->new == w->floor && is_enough(w))
+            if (unlikely(w->new == w->floor) && is_enough(w))
                 break;
-            at = w->at;
-            new = w->new;
-            old = w->old;
             continue;
         }
-        rule = rules_find(at.pc);
-        if (unlikely(new == w->floor)) {
-            w->new = new;
-            if (is_enough(w))
-                break;
-            new = w->new;
-        }
-        *--new = (struct trail_frame){
-            .pc = at.pc, .sp = at.sp, .fp = at.fp, .rule = rule};
-        if (unlikely(rule_kind(rule) >= RULE_END)) {
-            w->new = new;
-            if (rule_kind(rule) == RULE_SLOW)
+        rule = rules_find(w->at.pc);
+        if (unlikely(w->new == w->floor) && is_enough(w))
+            break;
+        f = --w->new;
+        f->pc = w->at.pc;
+        f->sp = w->at.sp;
+        f->fp = w->at.fp;
+        f->rule = rule;
+        if (unlikely(rule_kind(rule) == RULE_END))
+            break;
+        if (unlikely(rule_kind(rule) == RULE_SLOW ||
+                     !leave(t, &w->at, rule))) {
+            w->new++;
+            if ((size_t)(w->end - w->new) < w->reach)
                 return 0;
             break;
         }
-        if (unlikely(!leave(t, &at, rule)))
-            return 0;
     }
     w->old = t->frames;
     return 1;
 }
 
+static __attribute__((noinline, cold)) void
+start_afresh(struct trail *t, uint64_t generation)
+{
+    t->count = 0;
+    t->generation = generation;
+    t->checks[0].slot = (uintptr_t)&t->checks[0].slot;
+    t->checks[0].value = ~t->checks[0].slot;
+}
+
 int
 trail_follow(struct trail *t, uintptr_t pc, uintptr_t sp, uintptr_t fp,
-             size_t depth)
+             size_t reach)
 {
     uint64_t generation = __atomic_load_n(&rules_generation, __ATOMIC_ACQUIRE);
-    struct walk w = {.t = t, .at = {pc, sp, fp}, .depth = depth};
+    struct walk w = {.t = t, .at = {pc, sp, fp}, .reach = reach};
 
-    if (unlikely(t->generation != generation)) {
-        t->count = 0;
-        t->generation = generation;
-    }
-    w.old = t->frames + t->count;
+    if (unlikely(t->generation != generation))
+        start_afresh(t, generation);
+    if (unlikely(sp < t->known_start || sp >= t->known_end))
+        can_read(t, sp, sp);
+    w.floor = w.old = t->frames + t->count;
     w.end = w.new = w.old + NEAR_FRAMES;
-    find_floor(&w);
     if (!walk(&w))
         return 0;
     if (w.new < w.end || w.old < t->frames + t->count)
-        finish(t, (size_t)(w.old - t->frames), w.new, w.end, depth);
+        finish(t, (size_t)(w.old - t->frames), w.new, w.end);
     return 1;
 }

@@ -16,45 +16,69 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define TRAIL_MAX 128
-#define TRAIL_ROOM (2 * TRAIL_MAX)
+#define TRAIL_KEEP 320 /* frames of the last stack */
+#define TRAIL_NEW 272  /* frames of the new one, at first; less than KEEP */
+#define TRAIL_SHORT 200 /* at least so many stay where KEEP is not enough */
+#define TRAIL_ROOM (TRAIL_KEEP + TRAIL_NEW)
 
 struct trail_frame {
     uintptr_t pc;   /* return address into this frame; 0: what ends a stack */
     uintptr_t sp;   /* its stack pointer there: the CFA of the frame inside */
     uintptr_t fp;   /* its frame pointer there */
-    uint64_t hash;  /* of the pcs from the outermost to this one */
+    uint64_t sum;   /* of the pcs from frames[0] to this one, intern.h */
     uint64_t rule;  /* rules.h */
-    size_t checks;  /* of the frames from the outermost to this one */
+    size_t checks;  /* how many, from the outermost frame to this one */
 };
 
 /* What a frame's caller was found from: this word, with this value. */
 struct trail_check {
     uintptr_t slot, value;
 };
-#define TRAIL_CHECKS (3 * TRAIL_MAX)
+#define TRAIL_CHECKS (3 * TRAIL_KEEP + 1)
 
-/* Outermost first, so that what stays the same stays in place.  New frames
-   are gathered at the far end. */
+/*
+ * Outermost first, so that what stays the same stays in place.  New frames are
+ * gathered at the far end.  Of a deep stack only as much is compared as is
+ * wanted; what lies outside that may be old, and is compared when it is wanted.
+ */
 struct trail {
-    uint32_t count;  /* 0 while it is being changed */
-    uint32_t is_cut; /* frames[0] is not the outermost */
+    uint32_t count;    /* 0 while it is being changed */
+    uint32_t is_whole; /* frames[0] is the outermost of all */
     uint64_t generation; /* of the rules it was made with */
     uint64_t walked;     /* frames, ever */
     uintptr_t known_start, known_end; /* of the stack: can be read */
-    struct trail_check checks[TRAIL_CHECKS];
+    struct trail_check checks[TRAIL_CHECKS]; /* the first one never holds */
     struct trail_frame frames[TRAIL_ROOM];
 };
 
 /* Brings t up to the stack that begins with a frame of this pc, stack pointer
-   and frame pointer.  1, or 0: there is a frame that fits no rule. */
+   and frame pointer: all of it, or at least the innermost `reach` frames, which
+   is less than TRAIL_SHORT.  1, or 0: there is a frame that fits no rule. */
 int trail_follow(struct trail *t, uintptr_t pc, uintptr_t sp, uintptr_t fp,
-                 size_t depth);
+                 size_t reach);
 
-static inline size_t
-trail_first(const struct trail *t)
+/* The innermost frames of a stack: those of t without the last `skip`, depth of
+   them at most. */
+struct trail_stack {
+    const struct trail_frame *outer, *end; /* of t->frames */
+    int is_truncated;
+    uint64_t sum;
+};
+
+/* power: INTERN_K to the depth.  Needs reach >= skip + depth + 1. */
+static inline struct trail_stack
+trail_stack(const struct trail *t, size_t skip, size_t depth, uint64_t power)
 {
-    return t->frames[0].pc == 0;
+    const struct trail_frame *end = t->frames + t->count - skip;
+    size_t first = t->frames[0].pc == 0;
+    struct trail_stack s = {t->frames + first, end, 0, end[-1].sum};
+
+    if (__builtin_expect((size_t)(end - s.outer) <= depth && t->is_whole, 1))
+        return s;
+    s.outer = end - depth;
+    s.is_truncated = 1;
+    s.sum -= s.outer > t->frames ? s.outer[-1].sum * power : 0;
+    return s;
 }
 
 #endif

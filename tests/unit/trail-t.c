@@ -98,8 +98,8 @@ cfi_is_absent(uintptr_t pc)
 
 /* ---- the machine --------------------------------------------------------- */
 
-#define STACK_WORDS 32768
-#define DEPTH_MAX 400
+#define STACK_WORDS 65536
+#define DEPTH_MAX 1200
 static uintptr_t memory[STACK_WORDS] __attribute__((aligned(4096)));
 static uintptr_t sp, fp;
 struct call {
@@ -171,11 +171,15 @@ start(void)
     enter(0, 0, 0);
 }
 
-/* One step: out of some frames, into some others. */
+static size_t deepest; /* stack ever */
+
+/* One step: out of some frames, into some others; seldom out of many. */
 static void
 step(uint64_t r, size_t limit)
 {
-    size_t out = r % 7 == 0 ? mix(r) % depth : mix(r) % 3;
+    size_t out = r % 997 == 0 ? mix(r) % depth : mix(r) % 4;
+
+    deepest = depth > deepest ? depth : deepest;
 
     for (; out && depth > 1; out--)
         leave();
@@ -197,20 +201,22 @@ static int
 is_right(size_t limit)
 {
     size_t want = depth < limit ? depth : limit;
-    uint64_t hash = intern_hash_start(depth > limit);
+    uint64_t sum = 0, power = 1;
+    struct trail_stack s;
 
-    if (trail.count != want || trail.is_cut != (depth > limit))
+    for (size_t i = 0; i < limit; i++)
+        power *= INTERN_K;
+    s = trail_stack(&trail, 0, limit, power);
+    if ((size_t)(s.end - s.outer) != want || s.is_truncated != (depth > limit))
         return 0;
     for (size_t i = 0; i < want; i++) {
         const struct call *c = &calls[depth - want + i];
 
-        if (trail.frames[i].pc != c->pc)
+        if (s.outer[i].pc != c->pc)
             return 0;
-        hash = intern_hash_step(hash, c->pc);
-        if (trail.frames[i].hash != hash)
-            return 0;
+        sum = intern_hash_step(sum, c->pc);
     }
-    return 1;
+    return s.sum == sum;
 }
 
 static int
@@ -219,17 +225,17 @@ follow(size_t limit, uint64_t r)
     struct call *leaf = &calls[depth - 1];
 
     leaf->pc = pc_of(leaf->function, (unsigned)(r % SITES));
-    return trail_follow(&trail, leaf->pc, sp, fp, limit);
+    return trail_follow(&trail, leaf->pc, sp, fp, limit + 1);
 }
 
 static long
-run(uint64_t seed, long steps, size_t deepest, size_t limit)
+run(uint64_t seed, long steps, size_t max, size_t limit)
 {
     long wrong = 0;
 
     start();
     for (long i = 0; i < steps; i++) {
-        step(mix(seed + (uint64_t)i), deepest);
+        step(mix(seed + (uint64_t)i), max);
         if (!follow(limit, mix((uint64_t)i)) || !is_right(limit))
             wrong++;
     }
@@ -286,7 +292,9 @@ main(void)
     ok(rules_start(), "the table of rules is made");
     is_int(0, run(1, 300000, 24, 128), "shallow stacks are right");
     is_int(0, run(2, 300000, 100, 128), "deep stacks are right");
-    is_int(0, run(3, 200000, 300, 128), "and deeper than is kept");
+    is_int(0, run(3, 200000, 300, 128), "and deeper than is recorded");
+    is_int(0, run(6, 200000, 1100, 128), "and deeper than is kept");
+    ok(deepest > 1000, "the deepest had %zu frames", deepest);
     is_int(0, run(4, 200000, 60, 5), "and where little is kept");
     is_int(0, run(5, 50000, 20, 1), "or one frame");
 
