@@ -24,7 +24,9 @@
 #include "lib/registry.h"
 
 #define FIRST_SAMPLED 8u
-#define SAMPLE_MASK 15u
+#define OFTEN_SAMPLED 1024u /* one in 16 up to there, then one in 256 */
+#define OFTEN_MASK 15u
+#define SELDOM_MASK 255u
 #define TIMED_MAX_NS 100000u
 
 uint32_t account_epoch;
@@ -36,7 +38,7 @@ place_of(struct lane *lane, uint32_t id)
                                              : NULL;
 }
 
-/* One in 16 is asked: the counters that all share will do. */
+/* So seldom that the counters that all share will do. */
 static __attribute__((noinline)) void
 sample_usable(uint32_t id, void *p, size_t bytes)
 {
@@ -56,6 +58,14 @@ book_shared(uint32_t id, size_t bytes)
     return __atomic_fetch_add(&s->allocations, 1, __ATOMIC_RELAXED);
 }
 
+static inline int
+is_sampled(uint64_t before)
+{
+    uint64_t mask = before < OFTEN_SAMPLED ? OFTEN_MASK : SELDOM_MASK;
+
+    return before < FIRST_SAMPLED || (before & mask) == 0;
+}
+
 static inline void
 book(uint32_t id, void *p, size_t bytes)
 {
@@ -69,8 +79,7 @@ book(uint32_t id, void *p, size_t bytes)
     } else {
         before = book_shared(id, bytes);
     }
-    if (__builtin_expect(before < FIRST_SAMPLED ||
-                             (before & SAMPLE_MASK) == 0, 0))
+    if (__builtin_expect(is_sampled(before), 0))
         sample_usable(id, p, bytes);
 }
 

@@ -6,8 +6,9 @@
  * Order       a record is made after the real malloc and taken away before
  *             the real free: nobody else can own the address in between.
  *             A realloc keeps the old record until the new one stands.
- * usable      one allocation in 16, and the first 8 of each stack, are asked
- *             for their usable size; their ratio estimates the rest.
+ * usable      the first 8 allocations of each thread from each stack, then one
+ *             in 16, after a thousand one in 256, are asked for their usable
+ *             size; their ratio estimates the rest.
  * Keeps errno.  Needs the guard.
  */
 #ifndef HK_AGENT_ACCOUNT_H

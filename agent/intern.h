@@ -37,7 +37,8 @@ struct node {
     uint32_t module;
 };
 
-/* One cache line, so that two stacks never share one. */
+/* One cache line, so that two stacks never share one.  The first four are what
+   no thread's ledger has (ledger.h); lane_tally() adds all up. */
 struct stack {
     uint64_t allocations, frees;
     uint64_t allocated_bytes, freed_bytes;

@@ -31,9 +31,11 @@
 #define COMMIT_TALLIES 2048u
 
 const uint8_t lane_counter_of[LANE_COUNT] = {
-#define X(name) [LANE_##name] = HKC_##name,
-    LANE_COUNTERS(X)
-#undef X
+    [LANE_captures] = HKC_captures,
+    [LANE_walked_frames] = HKC_walked_frames,
+    [LANE_slow_captures] = HKC_slow_captures,
+    [LANE_verified_captures] = HKC_verified_captures,
+    [LANE_capture_ns] = HKC_capture_ns,
 };
 
 static char *lanes;
@@ -43,7 +45,7 @@ static uint32_t hand;   /* where to look for a dead thread next */
 static int pid;
 static uint64_t reaped_ns;
 
-static struct tally *tallies; /* by stack id */
+static struct tally *tallies; /* by stack id; zero but for what lanes have */
 static uint32_t tally_room, tallies_booked;
 
 void
@@ -174,6 +176,17 @@ get(uint32_t tid)
     return i;
 }
 
+/* The end of the stack that a thread was born with: glibc keeps what it has of
+   a thread there, and the kernel arguments and environment for the first. */
+static uintptr_t
+own_stack_end(uint32_t tid)
+{
+    extern void *__libc_stack_end;
+
+    return tid == (uint32_t)pid ? (uintptr_t)__libc_stack_end
+                                : (uintptr_t)__builtin_thread_pointer();
+}
+
 struct lane *
 lane_make(void)
 {
@@ -196,7 +209,7 @@ lane_make(void)
         ledger_recover(&lane->ledger);
     else
         ledger_begin(&lane->ledger, lane->first_table, lane->moved);
-    lane->trail.count = 0;
+    trail_start(&lane->trail, own_stack_end(tid));
     self.lane_wait = 0;
     self.lane = lane;
     return lane;
@@ -275,20 +288,19 @@ make_room(uint32_t count)
     return tallies != NULL;
 }
 
-/* A lane that somebody gets from now on has nothing that was moved out. */
-static void
-freeze(void)
+int
+lane_tally(uint32_t count)
 {
     uint32_t n = lane_high();
 
-    for (uint32_t i = 0; i < n; i++)
-        if ((uint32_t)word_of(i))
-            ledger_drain(&lane_at(i)->ledger);
+    if (!make_room(count))
+        return 0;
     ledger_hold_moves(1);
-    n = lane_high();
     for (uint32_t i = 0; i < n; i++)
         if ((uint32_t)word_of(i))
-            ledger_freeze(&lane_at(i)->ledger);
+            ledger_sum(&lane_at(i)->ledger, tallies, count);
+    ledger_hold_moves(0);
+    return 1;
 }
 
 static uint64_t
@@ -297,47 +309,29 @@ load(const uint64_t *counter)
     return __atomic_load_n(counter, __ATOMIC_ACQUIRE);
 }
 
-static void
-sum_frees(uint32_t count)
+static uint64_t
+smaller(uint64_t a, uint64_t b)
 {
-    uint32_t n = lane_high();
-
-    for (uint32_t id = 1; id <= count; id++) {
-        tallies[id].freed_bytes = load(&intern_stacks[id].freed_bytes);
-        tallies[id].frees = load(&intern_stacks[id].frees);
-    }
-    for (uint32_t i = 0; i < n; i++)
-        if ((uint32_t)word_of(i))
-            ledger_sum_frees(&lane_at(i)->ledger, tallies, count);
+    return a < b ? a : b;
 }
 
-/* Those of lanes, too, that were made since. */
-static void
-sum_allocations(uint32_t count)
+/* More frees than allocations are those of blocks that were allocated after a
+   ledger was read, or what a fork has left: the pages of its child are copied
+   one by one, while other threads go on. */
+void
+lane_take(uint32_t id, struct tally *sum)
 {
-    uint32_t n = lane_high();
+    const struct stack *s = &intern_stacks[id];
+    struct tally *t = &tallies[id];
+    uint64_t freed_bytes = t->freed_bytes + load(&s->freed_bytes);
+    uint64_t frees = t->frees + load(&s->frees);
 
-    for (uint32_t id = 1; id <= count; id++) {
-        const struct stack *s = &intern_stacks[id];
-
-        tallies[id].allocations = load(&s->allocations);
-        tallies[id].allocated_bytes = load(&s->allocated_bytes);
-    }
-    for (uint32_t i = 0; i < n; i++)
-        if ((uint32_t)word_of(i))
-            ledger_sum_allocations(&lane_at(i)->ledger, tallies, count);
-}
-
-const struct tally *
-lane_tally(uint32_t count)
-{
-    if (!make_room(count))
-        return NULL;
-    freeze();
-    sum_frees(count);
-    sum_allocations(count);
-    ledger_hold_moves(0);
-    return tallies;
+    sum->allocations = t->allocations + load(&s->allocations);
+    sum->allocated_bytes = t->allocated_bytes + load(&s->allocated_bytes);
+    sum->frees = smaller(frees, sum->allocations);
+    sum->freed_bytes = smaller(freed_bytes, sum->allocated_bytes);
+    if (t->allocations | t->frees)
+        memset(t, 0, sizeof(*t));
 }
 
 void

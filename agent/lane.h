@@ -32,18 +32,13 @@
 #define LANE_BYTES 49152u
 #define LANE_MAX 8192u
 
-/* Those of tbl/counters.h that a lane has of its own. */
-#define LANE_COUNTERS(X) \
-    X(captures)          \
-    X(walked_frames)     \
-    X(slow_captures)     \
-    X(verified_captures) \
-    X(capture_ns)
-
+/* Those of tbl/counters.h that a lane has of its own, see lane_counter_of. */
 enum lane_counter {
-#define X(name) LANE_##name,
-    LANE_COUNTERS(X)
-#undef X
+    LANE_captures,
+    LANE_walked_frames,
+    LANE_slow_captures,
+    LANE_verified_captures,
+    LANE_capture_ns,
     LANE_COUNT
 };
 
@@ -89,9 +84,10 @@ lane_count(struct lane *lane, enum lane_counter c)
 
 /* ---- the publisher, with lock_publish ------------------------------------ */
 
-/* Of the stacks 1 .. count, by id, shared counters and all lanes; until the
-   next call.  NULL: no memory. */
-const struct tally *lane_tally(uint32_t count);
+/* Adds up all lanes, for stacks up to count; then take each of 1 .. count: what
+   lanes and shared counters have of it.  0: no memory. */
+int lane_tally(uint32_t count);
+void lane_take(uint32_t id, struct tally *sum);
 /* Adds what the lanes have to numbers[HKC_COUNT]. */
 void lane_add_counts(uint64_t *numbers);
 /* Folds the lanes of dead threads, if a second has passed. */

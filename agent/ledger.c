@@ -363,67 +363,60 @@ ledger_hold_moves(int on)
     __atomic_store_n(&ledger_hold, on != 0, __ATOMIC_SEQ_CST);
 }
 
-void
-ledger_freeze(struct ledger *l)
-{
-    l->frozen = __atomic_load_n(&l->move, __ATOMIC_SEQ_CST);
-}
-
-typedef void add_fn(struct tally *sum, const struct tally *t);
-
 static void
-add_frees(struct tally *sum, const struct tally *t)
-{
-    sum->freed_bytes += __atomic_load_n(&t->freed_bytes, __ATOMIC_ACQUIRE);
-    sum->frees += __atomic_load_n(&t->frees, __ATOMIC_ACQUIRE);
-}
-
-static void
-add_allocations(struct tally *sum, const struct tally *t)
-{
-    sum->allocations += load(&t->allocations);
-    sum->allocated_bytes += load(&t->allocated_bytes);
-}
-
-static inline void
-add_to(struct tally *sums, uint32_t count, uint32_t tag,
-       const struct tally *t, add_fn *add)
+add(struct tally *sums, uint32_t count, uint32_t tag, const struct tally *t)
 {
     uint32_t id = tag & ~LEDGER_TAG;
+    struct tally *sum = &sums[id];
 
-    if (id && id <= count)
-        add(&sums[id], t);
+    if (id == 0 || id > count)
+        return;
+    sum->freed_bytes += __atomic_load_n(&t->freed_bytes, __ATOMIC_ACQUIRE);
+    sum->frees += __atomic_load_n(&t->frees, __ATOMIC_ACQUIRE);
+    sum->allocations += load(&t->allocations);
+    sum->allocated_bytes += load(&t->allocated_bytes);
 }
 
 /* The place that was moving when the hold began, perhaps to this day: the
    tag goes from the old one to 0 to the next, no further while we read. */
 static void
-sum_moving(const struct ledger *l, struct ledger_table *t, struct tally *sums,
-           uint32_t count, add_fn *add)
+sum_moving(const struct ledger *l, struct ledger_table *t, uint64_t move,
+           struct tally *sums, uint32_t count)
 {
-    const struct ledger_moved *m = head_of(l, l->frozen);
-    uint32_t place = (uint32_t)l->frozen - 1, tag, again;
-    struct tally here;
+    const struct ledger_moved *m = head_of(l, move);
+    uint32_t place = (uint32_t)move - 1, tag, again;
+    struct tally here[2];
 
     do {
-        memset(&here, 0, sizeof(here));
+        memset(here, 0, sizeof(here));
         tag = __atomic_load_n(&t->tags[place], __ATOMIC_ACQUIRE);
-        add(&here, &ledger_tallies(t)[place]);
+        add(here, 1, 1, &ledger_tallies(t)[place]);
         __atomic_thread_fence(__ATOMIC_ACQUIRE);
         again = __atomic_load_n(&t->tags[place], __ATOMIC_RELAXED);
     } while (tag != again);
     if (tag != m->tag)
-        add_to(sums, count, m->tag, &m->tally, add);
+        add(sums, count, m->tag, &m->tally);
     if (tag)
-        add_to(sums, count, tag, &here, add);
+        add(sums, count, tag, &here[1]);
 }
 
-static inline __attribute__((always_inline)) void
-sum(const struct ledger *l, struct tally *sums, uint32_t count, add_fn *add)
+static void
+drain(struct ledger *l, uint32_t head)
 {
+    for (; l->tail != head;
+         __atomic_store_n(&l->tail, l->tail + 1, __ATOMIC_RELEASE)) {
+        const struct ledger_moved *m = &l->moved[l->tail % LEDGER_MOVED];
+
+        ledger_share(m->tag & ~LEDGER_TAG, &m->tally);
+    }
+}
+
+void
+ledger_sum(struct ledger *l, struct tally *sums, uint32_t count)
+{
+    uint64_t move = __atomic_load_n(&l->move, __ATOMIC_SEQ_CST);
     struct ledger_table *t = __atomic_load_n(&l->table, __ATOMIC_ACQUIRE);
-    uint32_t head = (uint32_t)(l->frozen >> 32);
-    uint32_t moving = (uint32_t)l->frozen, places;
+    uint32_t moving = (uint32_t)move, places;
 
     if (!t)
         return;
@@ -432,40 +425,11 @@ sum(const struct ledger *l, struct tally *sums, uint32_t count, add_fn *add)
         uint32_t tag = __atomic_load_n(&t->tags[i], __ATOMIC_ACQUIRE);
 
         if (tag && i + 1 != moving)
-            add_to(sums, count, tag, &ledger_tallies(t)[i], add);
+            add(sums, count, tag, &ledger_tallies(t)[i]);
     }
     if (moving && moving != GROWING)
-        sum_moving(l, t, sums, count, add);
-    for (uint32_t i = l->tail; i != head; i++)
-        add_to(sums, count, l->moved[i % LEDGER_MOVED].tag,
-               &l->moved[i % LEDGER_MOVED].tally, add);
-}
-
-void
-ledger_sum_frees(const struct ledger *l, struct tally *sums, uint32_t count)
-{
-    sum(l, sums, count, add_frees);
-}
-
-void
-ledger_sum_allocations(const struct ledger *l, struct tally *sums,
-                       uint32_t count)
-{
-    sum(l, sums, count, add_allocations);
-}
-
-void
-ledger_drain(struct ledger *l)
-{
-    uint32_t head = (uint32_t)(__atomic_load_n(&l->move, __ATOMIC_ACQUIRE) >>
-                               32);
-
-    for (; l->tail != head;
-         __atomic_store_n(&l->tail, l->tail + 1, __ATOMIC_RELEASE)) {
-        const struct ledger_moved *m = &l->moved[l->tail % LEDGER_MOVED];
-
-        ledger_share(m->tag & ~LEDGER_TAG, &m->tally);
-    }
+        sum_moving(l, t, move, sums, count);
+    drain(l, (uint32_t)(move >> 32));
 }
 
 void
@@ -477,7 +441,7 @@ ledger_fold(struct ledger *l)
     if (!t)
         return;
     ledger_recover(l);
-    ledger_drain(l);
+    drain(l, (uint32_t)(l->move >> 32));
     places = (t->mask + 1) * LEDGER_WAYS;
     for (uint32_t i = 0; i < places; i++)
         if (t->tags[i])

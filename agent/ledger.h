@@ -30,8 +30,9 @@
  *                     publish_interval_ns() made of it) before the end.  A
  *                     publication includes every event whose hook had returned
  *                     when it began, in whatever ledger, dead threads' too.
- * Order               frees are read everywhere before allocations are read
- *                     anywhere, so that no stack ever shows more frees.
+ * Order               an entry's frees are read before its allocations.  What
+ *                     one thread allocates and another frees while the ledgers
+ *                     are read may show more frees: lane_take() cuts them off.
  * Threads             the owner writes; the publisher (lock_publish) reads.
  * Memory              the first table lies in the lane (lane.h), larger ones in
  *                     a region of their own; they stay with the lane.
@@ -76,7 +77,6 @@ struct ledger {
     struct ledger_table *table; /* NULL: nobody has used it yet */
     struct ledger_moved *moved; /* a ring of LEDGER_MOVED */
     uint64_t move;              /* head << 32 | place + 1 that is moving */
-    uint64_t frozen;            /* the publisher's: `move` as it holds */
     uint64_t seen;              /* events when growth was last considered */
     uint32_t tail;              /* of moved[]; the publisher's */
     uint32_t conflicts;
@@ -149,16 +149,11 @@ ledger_add_after(uint64_t *counter, uint64_t n)
 /* ---- the publisher, with lock_publish ------------------------------------ */
 
 void ledger_hold_moves(int on);
-void ledger_freeze(struct ledger *l); /* after ledger_hold_moves(1) */
-/* Adds to sums[id] what the ledger has, for ids up to count. */
-void ledger_sum_frees(const struct ledger *l, struct tally *sums,
-                      uint32_t count);
-void ledger_sum_allocations(const struct ledger *l, struct tally *sums,
-                            uint32_t count);
-/* What was moved out goes to the shared counters. */
-void ledger_drain(struct ledger *l);
-/* All of it does, of a thread that is no more; gives its tables back.  The
-   caller clears what remains. */
+/* While moves are held: adds to sums[id] what the ledger has, for ids up to
+   count; what was moved out goes to the shared counters. */
+void ledger_sum(struct ledger *l, struct tally *sums, uint32_t count);
+/* All of it goes there, of a thread that is no more; gives its tables back.
+   The caller clears what remains. */
 void ledger_fold(struct ledger *l);
 
 #endif

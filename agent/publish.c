@@ -131,22 +131,17 @@ difference(uint64_t a, uint64_t b)
     return a > b ? a - b : 0;
 }
 
-static uint64_t
-smaller(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
-
-/* More frees than allocations can be what a fork has left: the pages of its
-   child were copied one by one, while other threads went on. */
 static void
-fill_stack(const struct stack *s, const struct tally *t, struct hkr_stack *r)
+read_stack(uint32_t id, const struct stack *s, struct hkr_stack *r)
 {
+    struct tally sum;
+
+    lane_take(id, &sum);
     memset(r, 0, sizeof(*r));
-    r->freed_bytes = smaller(t->freed_bytes, t->allocated_bytes);
-    r->frees = smaller(t->frees, t->allocations);
-    r->allocations = t->allocations;
-    r->allocated_bytes = t->allocated_bytes;
+    r->freed_bytes = sum.freed_bytes;
+    r->frees = sum.frees;
+    r->allocations = sum.allocations;
+    r->allocated_bytes = sum.allocated_bytes;
     r->node = s->node;
     r->flags = s->flags;
     r->first_ns = difference((uint64_t)s->first_ms * 1000000u,
@@ -220,7 +215,7 @@ write_stack(uint32_t id, struct hkr_stack *r)
 
 /* Those that do not fit into the file are in the totals nevertheless. */
 static void
-write_stacks(uint32_t count, const struct tally *sums, struct totals *totals)
+write_stacks(uint32_t count, struct totals *totals)
 {
     int has_room = 1;
 
@@ -228,7 +223,7 @@ write_stacks(uint32_t count, const struct tally *sums, struct totals *totals)
         const struct stack *s = &intern_stacks[id];
         struct hkr_stack r, seen;
 
-        fill_stack(s, &sums[id], &r);
+        read_stack(id, s, &r);
         seen = r;
         if (s->rate) {
             fill_samples(s, &intern_samples[id], &r);
@@ -352,10 +347,9 @@ write_all(struct hkr_header *h)
     uint32_t stacks = intern_stack_count();
     uint32_t nodes = intern_node_count();
     uint32_t modules = modules_count();
-    const struct tally *sums = lane_tally(stacks);
     struct totals totals;
 
-    if (!sums)
+    if (!lane_tally(stacks))
         return 0;
     memset(&totals, 0, sizeof(totals));
     recfile_write_begin();
@@ -363,7 +357,7 @@ write_all(struct hkr_header *h)
     write_strings();
     write_modules(modules);
     write_nodes(nodes);
-    write_stacks(stacks, sums, &totals);
+    write_stacks(stacks, &totals);
     if (done.types)
         recfile_publish_table(HKR_TYPES, done.types);
     facts_write_build_id();

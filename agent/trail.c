@@ -66,11 +66,30 @@ can_read(struct trail *t, uintptr_t from, uintptr_t end)
         t->known_start = page;
     }
     while (t->known_end < end) {
+        if (from < t->own_end && t->known_end >= t->own_end)
+            return 0; /* what lies there is not this stack */
         if (!os_is_readable(t->known_end))
             return 0;
         t->known_end += PAGE_BYTES;
     }
     return 1;
+}
+
+/*
+ * A frame without CFI is taken for a standard one, which is a guess.  Where it
+ * leads is surely there if that is the thread's own stack.  Anything else is
+ * asked for each time, and not looked at again without asking.
+ */
+static int
+can_guess(struct trail *t, const struct place *at, uintptr_t cfa)
+{
+    if (at->fp - at->sp > GUESS_MAX)
+        return 0;
+    if (cfa <= t->own_end && t->own_end - at->sp < NEAR_BYTES / 4 &&
+        can_read(t, at->sp, t->own_end))
+        return 1;
+    t->is_risky = 1;
+    return os_is_readable(cfa - 16) && os_is_readable(cfa - 8);
 }
 
 /* To the caller, where that is out of the ordinary.  0: the rule leads nowhere
@@ -82,7 +101,7 @@ leave_slow(struct trail *t, struct place *at, uint64_t rule)
     uintptr_t cfa = (kind == RULE_SP ? at->sp : at->fp) +
                     (uintptr_t)rule_cfa(rule);
 
-    if (kind == RULE_GUESS && at->fp - at->sp > GUESS_MAX)
+    if (kind == RULE_GUESS && !can_guess(t, at, cfa))
         return 0;
     if (kind == RULE_DRAP) {
         if (cfa - at->sp >= FRAME_MAX || !can_read(t, at->sp, cfa + 8))
@@ -90,7 +109,7 @@ leave_slow(struct trail *t, struct place *at, uint64_t rule)
         cfa = word(cfa);
     }
     if (cfa - at->sp - 8 >= FRAME_MAX || cfa % 8 != 0 ||
-        !can_read(t, at->sp, cfa))
+        (kind != RULE_GUESS && !can_read(t, at->sp, cfa)))
         return 0;
     if (rule & RULE_SAVED)
         at->fp = word(slot_of(rule, at->fp, cfa));
@@ -369,10 +388,19 @@ walk(struct walk *w)
     return 1;
 }
 
+void
+trail_start(struct trail *t, uintptr_t own_end)
+{
+    t->count = 0;
+    t->generation = 0; /* no rule has that */
+    t->known_start = t->known_end = 0;
+    t->own_end = own_end;
+}
+
 static __attribute__((noinline, cold)) void
 start_afresh(struct trail *t, uint64_t generation)
 {
-    t->count = 0;
+    t->count = t->is_risky = 0;
     t->generation = generation;
     t->checks[0].slot = (uintptr_t)&t->checks[0].slot;
     t->checks[0].value = ~t->checks[0].slot;
@@ -385,7 +413,7 @@ trail_follow(struct trail *t, uintptr_t pc, uintptr_t sp, uintptr_t fp,
     uint64_t generation = __atomic_load_n(&rules_generation, __ATOMIC_ACQUIRE);
     struct walk w = {.t = t, .at = {pc, sp, fp}, .reach = reach};
 
-    if (unlikely(t->generation != generation))
+    if (unlikely(t->generation != generation || t->is_risky))
         start_afresh(t, generation);
     if (unlikely(sp < t->known_start || sp >= t->known_end))
         can_read(t, sp, sp);

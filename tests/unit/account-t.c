@@ -70,14 +70,14 @@ place(size_t i)
 static void
 totals(uint64_t *blocks, uint64_t *bytes)
 {
-    const struct tally *sums = lane_tally(intern_stack_count());
+    struct tally s;
 
+    lane_tally(intern_stack_count());
     *blocks = *bytes = 0;
     for (uint32_t i = 1; i <= intern_stack_count(); i++) {
-        const struct tally *s = &sums[i];
-
-        *blocks += s->allocations - s->frees;
-        *bytes += s->allocated_bytes - s->freed_bytes;
+        lane_take(i, &s);
+        *blocks += s.allocations - s.frees;
+        *bytes += s.allocated_bytes - s.freed_bytes;
     }
 }
 
