@@ -152,8 +152,12 @@ look_up(const struct rule_table *t, uintptr_t pc, uint64_t generation)
     (RULE_GUESS | RULE_USES | RULE_SAVED | UINT64_C(16) << 24 |    \
      (uint64_t)(uint16_t)-2 << 48)
 
-/* makecontext plants the first address of __start_context, which says of itself
-   that nothing is outside it. */
+/*
+ * No call returns to the first byte of a function; who finds it there has been
+ * put there to end a stack, as makecontext does with __start_context.  What is
+ * in no module may be in one that was loaded a moment ago: libunwind's, this
+ * time.
+ */
 static uint64_t
 find_rule(uintptr_t pc)
 {
@@ -161,7 +165,14 @@ find_rule(uintptr_t pc)
 
     if (cfi_find(pc, &r) || !cfi_is_absent(pc))
         return pack(&r);
-    return cfi_find(pc + 1, &r) && r.kind == CFI_END ? RULE_END : GUESS;
+    if (!cfi_is_absent(pc + 1))
+        return RULE_END;
+    if (!modules_find(pc - 1)) {
+        modules_refresh();
+        if (modules_find(pc - 1))
+            return RULE_SLOW;
+    }
+    return GUESS;
 }
 
 /* A pc of 0 ends a stack (a coroutine's, say); it is never in the table. */

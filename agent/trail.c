@@ -89,7 +89,22 @@ can_guess(struct trail *t, const struct place *at, uintptr_t cfa)
         can_read(t, at->sp, t->own_end))
         return 1;
     t->is_risky = 1;
-    return os_is_readable(cfa - 16) && os_is_readable(cfa - 8);
+    if (os_is_readable(cfa - 16) && os_is_readable(cfa - 8))
+        return 1;
+    t->is_risky = TRAIL_GONE;
+    return 0;
+}
+
+/* Where a guess leads nowhere libunwind says that the stack ends, and so do we,
+   this time. */
+static int
+has_ended(struct trail *t, struct trail_frame *f)
+{
+    if (rule_kind(f->rule) != RULE_GUESS)
+        return 0;
+    t->is_risky |= 1;
+    f->rule = RULE_END;
+    return 1;
 }
 
 /* To the caller, where that is out of the ordinary.  0: the rule leads nowhere
@@ -308,8 +323,10 @@ is_enough(struct walk *w)
 /*
  * The frames from old[-1] out to `outer` are those of the walk, but nothing
  * outside them: they become new ones.  The place moves to the caller of outer;
- * frame pointers that did not matter in the last stack are found again.
+ * frame pointers that did not matter in the last stack are found again.  0: no
+ * way out of one of them.
  */
+#define TAKEN_ALL 2 /* nothing outside them is wanted */
 static inline int
 take_again(struct walk *w, const struct trail_frame *outer)
 {
@@ -320,10 +337,10 @@ take_again(struct walk *w, const struct trail_frame *outer)
         w->new->sp = w->old->sp;
         w->new->fp = w->at.fp;
         w->new->rule = w->old->rule;
-        if (!leave(w->t, &w->at, w->old->rule))
-            return 0;
+        if (unlikely(!leave(w->t, &w->at, w->old->rule)))
+            return has_ended(w->t, w->new) ? TAKEN_ALL : 0;
     }
-    return 1;
+    return unlikely(w->new == w->floor) && is_enough(w) ? TAKEN_ALL : 1;
 }
 
 /* The frames from old[-1] outwards coincide.  1: all that is wanted does, else
@@ -353,6 +370,7 @@ walk(struct walk *w)
     struct trail *t = w->t;
     struct trail_frame *f;
     uint64_t rule;
+    int taken;
 
     for (;;) {
         while (w->old > t->frames && w->old[-1].sp < w->at.sp)
@@ -360,11 +378,12 @@ walk(struct walk *w)
         if (w->old > t->frames && coincides(w->old - 1, &w->at)) {
             if (is_rest_same(w, &f))
                 return 1;
-            if (!take_again(w, f))
+            taken = take_again(w, f);
+            if (likely(taken == 1))
+                continue;
+            if (!taken)
                 return 0;
-            if (unlikely(w->new == w->floor) && is_enough(w))
-                break;
-            continue;
+            break;
         }
         rule = rules_find(w->at.pc);
         if (unlikely(w->new == w->floor) && is_enough(w))
@@ -378,6 +397,8 @@ walk(struct walk *w)
             break;
         if (unlikely(rule_kind(rule) == RULE_SLOW ||
                      !leave(t, &w->at, rule))) {
+            if (has_ended(t, w->new))
+                break;
             w->new++;
             if ((size_t)(w->end - w->new) < w->reach)
                 return 0;
@@ -386,15 +407,6 @@ walk(struct walk *w)
     }
     w->old = t->frames;
     return 1;
-}
-
-void
-trail_start(struct trail *t, uintptr_t own_end)
-{
-    t->count = 0;
-    t->generation = 0; /* no rule has that */
-    t->known_start = t->known_end = 0;
-    t->own_end = own_end;
 }
 
 static __attribute__((noinline, cold)) void

@@ -49,12 +49,20 @@ struct trail {
     uintptr_t known_start, known_end; /* of the stack: can be read */
     uintptr_t own_end;   /* of the thread's own stack, which never goes away */
     uint32_t is_risky;   /* a guess led out of that: not to be compared */
+#define TRAIL_GONE 2u    /* is_risky: to what cannot be read */
     struct trail_check checks[TRAIL_CHECKS]; /* the first one never holds */
     struct trail_frame frames[TRAIL_ROOM];
 };
 
 /* A new owner, whose own stack ends there. */
-void trail_start(struct trail *t, uintptr_t own_end);
+static inline void
+trail_start(struct trail *t, uintptr_t own_end)
+{
+    t->count = 0;
+    t->generation = 0; /* no rule has that */
+    t->known_start = t->known_end = 0;
+    t->own_end = own_end;
+}
 
 /* Brings t up to the stack that begins with a frame of this pc, stack pointer
    and frame pointer: all of it, or at least the innermost `reach` frames, which

@@ -34,8 +34,8 @@ dnl HK_TARGET: what the agent is written for.
 AC_DEFUN([HK_TARGET],
 [AC_CANONICAL_HOST
 AS_CASE([$host],
-    [x86_64-*-linux-gnu*], [],
-    [AC_MSG_ERROR([heapknot runs on x86-64 Linux with glibc, not on $host])])])
+    [x86_64-*-linux-gnu*|aarch64-*-linux-gnu*], [],
+    [AC_MSG_ERROR([heapknot runs on x86-64 and aarch64 Linux with glibc, not on $host])])])
 
 dnl HK_WARNINGS: sets WARN_CFLAGS; --enable-werror for developers.
 AC_DEFUN([HK_WARNINGS],

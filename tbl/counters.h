@@ -31,7 +31,7 @@ HK_COUNTER(reentrant_calls, LOSS, count,
 HK_COUNTER(early_calls, FACT, count,
            "allocations before the agent was ready, not recorded")
 HK_COUNTER(truncated_stacks, LOSS, count,
-           "stacks deeper than depth=, innermost frames kept")
+           "distinct stacks deeper than depth=, innermost frames kept")
 HK_COUNTER(failed_unwinds, LOSS, count, "stacks that could not be captured")
 HK_COUNTER(stack_table_full, LOSS, count,
            "allocations booked to no stack because the table was full or busy")

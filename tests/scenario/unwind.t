@@ -108,7 +108,7 @@ proves() {
             chains_are_true "$truth" "${depth:-128}"
         ok "$name: $role's cut stacks are counted" \
             cut_are_counted "$truth" "${depth:-128}"
-        ok "$name: $role's stacks are libunwind's" is_verified "$planted"
+        ok "$name: $role's stacks are libunwind's" is_verified "${verified:-$planted}"
         [ "$slow" = any ] ||
             ok "$name: $role has $slow slow stacks" slow_are "$slow"
     done
@@ -125,9 +125,9 @@ depth=20 proves any main "frames, depth=20" "$v/unwind_frames" 10
 for kind in "" _O0 _fp; do
     proves any main "exceptions$kind" "$v/unwind_throw$kind" 10
 done
-# The caller of a coroutine is the loader of contexts, of which no table tells.
+# Nothing is known of the caller of a coroutine, nor of a switch by hand.
 proves any main "coroutines" "$v/unwind_coroutines"
-proves some main "a switch by hand" "$v/unwind_coroutines" 1000 bare
+proves any main "a switch by hand" "$v/unwind_coroutines" 1000 bare
 proves some main "jumps and handlers" "$v/unwind_jumps"
 proves few "parent child grandchild" "forks and threads" "$v/unwind_forks"
 # What was learnt about a plugin is worth nothing for the next.
@@ -135,7 +135,8 @@ proves any main "plugins at one address" "$v/unwind_dl" \
     "$v"/unwind_plugin_{a,b}.so
 proves some main "code made at run time, lazy binding" "$v/unwind_jit" \
     "$v/unwind_lazy.so"
-proves any main "memory that is gone" "$v/unwind_gone"
+# libunwind itself would read what is gone, so it is not asked there.
+verified=500 proves any main "memory that is gone" "$v/unwind_gone"
 
 # Where nobody can know the truth, because signals come at any time, or where
 # only many kinds of code matter: libunwind's is all there is.

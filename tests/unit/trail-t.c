@@ -90,6 +90,11 @@ cfi_find(uintptr_t pc, struct cfi_rule *r)
     return r->kind != CFI_NONE;
 }
 
+void
+modules_refresh(void)
+{
+}
+
 int
 cfi_is_absent(uintptr_t pc)
 {
