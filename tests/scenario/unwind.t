@@ -108,7 +108,8 @@ proves() {
             chains_are_true "$truth" "${depth:-128}"
         ok "$name: $role's cut stacks are counted" \
             cut_are_counted "$truth" "${depth:-128}"
-        ok "$name: $role's stacks are libunwind's" is_verified "${verified:-$planted}"
+        ok "$name: $role's stacks are libunwind's" is_verified \
+            "${asked:-$planted}"
         [ "$slow" = any ] ||
             ok "$name: $role has $slow slow stacks" slow_are "$slow"
     done
@@ -136,7 +137,7 @@ proves any main "plugins at one address" "$v/unwind_dl" \
 proves some main "code made at run time, lazy binding" "$v/unwind_jit" \
     "$v/unwind_lazy.so"
 # libunwind itself would read what is gone, so it is not asked there.
-verified=500 proves any main "memory that is gone" "$v/unwind_gone"
+asked=500 proves any main "memory that is gone" "$v/unwind_gone"
 
 # Where nobody can know the truth, because signals come at any time, or where
 # only many kinds of code matter: libunwind's is all there is.
