@@ -18,9 +18,17 @@
 #include <stdint.h>
 
 #include "agent/capture.h"
+#include "agent/index.h"
 
 void account_alloc(void *p, size_t bytes, const struct frame_record *caller);
 void account_free(void *p);
+
+/* p may be freed soon: a hint. */
+static inline void
+account_expect_free(const void *p)
+{
+    __builtin_prefetch(index_find((uintptr_t)p), 1);
+}
 
 /* A block for the agent itself, or that the loader needs because of it: booked
    to no stack, so that its free is not an unknown one. */

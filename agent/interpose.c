@@ -307,5 +307,9 @@ malloc_usable_size(void *p)
         return 0;
     if (unlikely(arena_owns(p)))
         return arena_size(p);
-    return real_resolve() ? real.usable_size(p) : 0;
+    if (unlikely(!boot_is_recording()))
+        return real_resolve() ? real.usable_size(p) : 0;
+    /* Who counts its own memory asks just before it frees. */
+    account_expect_free(p);
+    return real.usable_size(p);
 }

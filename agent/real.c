@@ -23,12 +23,11 @@
 #include "agent/modules.h"
 #include "agent/retire.h"
 
-#define ARENA_BYTES (256u << 10)
 #define ARENA_ALIGN 16u
 
 struct real real;
 static uint32_t is_resolving, is_resolved;
-static char arena[ARENA_BYTES] __attribute__((aligned(64)));
+char real_arena[ARENA_BYTES] __attribute__((aligned(64)));
 static uint32_t arena_used;
 static const char *allocator = "unknown";
 
@@ -53,17 +52,11 @@ arena_alloc(size_t bytes, size_t alignment)
         errno = ENOMEM;
         return NULL;
     }
-    at = ((uintptr_t)arena + old + ARENA_ALIGN + alignment - 1) &
+    at = ((uintptr_t)real_arena + old + ARENA_ALIGN + alignment - 1) &
          ~(uintptr_t)(alignment - 1);
     ((size_t *)at)[-1] = bytes;
     count_add(HKC_arena_blocks, 1);
     return (void *)at;
-}
-
-int
-arena_owns(const void *p)
-{
-    return (uintptr_t)p - (uintptr_t)arena < ARENA_BYTES;
 }
 
 size_t

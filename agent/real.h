@@ -41,7 +41,15 @@ unsigned real_granule_shift(void);
 int real_is_bypassed(void);
 
 void *arena_alloc(size_t bytes, size_t alignment); /* zeroed; NULL: full */
-int arena_owns(const void *p);
+extern char real_arena[];
+#define ARENA_BYTES (256u << 10)
+
+static inline int
+arena_owns(const void *p)
+{
+    return (uintptr_t)p - (uintptr_t)real_arena < ARENA_BYTES;
+}
+
 size_t arena_size(const void *p);
 
 #endif
