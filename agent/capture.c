@@ -230,18 +230,29 @@ count_own(const struct trail *t)
     return n;
 }
 
+/* Frames that were in a stack before have their nodes, but where the stack is
+   cut they are nodes of another one. */
 static __attribute__((noinline, cold)) uint32_t
-insert(const struct trail_stack *s, uint32_t rate, uint64_t hash)
+insert(struct trail *t, const struct trail_stack *s, uint32_t rate,
+       uint64_t hash)
 {
     uintptr_t pcs[CAPTURE_MAX];
+    uint32_t nodes[CAPTURE_MAX] = {0};
+    struct intern_path path = {.pcs = pcs, .stride = 1, .nodes = nodes};
+    struct trail_frame *end = t->frames + (s->end - t->frames), *f = end;
     int saved_errno = errno;
     uint32_t id;
-    size_t n = 0;
 
-    for (const struct trail_frame *f = s->end; f > s->outer; f--)
-        pcs[n++] = f[-1].pc;
-    id = intern_insert(pcs, n, s->is_truncated ? HKR_STACK_TRUNCATED : 0,
-                       rate, hash);
+    while (f > s->outer && (s->is_truncated || !f[-1].node))
+        f--;
+    path.node = f > s->outer ? f[-1].node : 0;
+    path.count = (size_t)(end - f);
+    for (size_t i = 0; i < path.count; i++)
+        pcs[i] = f[i].pc;
+    id = intern_insert(&path, s->is_truncated ? HKR_STACK_TRUNCATED : 0, rate,
+                       hash);
+    for (size_t i = 0; i < path.count && !s->is_truncated; i++)
+        f[i].node = nodes[i];
     errno = saved_errno;
     return id;
 }
@@ -259,7 +270,7 @@ capture_by_rules(struct trail *t, const struct frame_record *frame,
     s = trail_stack(t, count_own(t), opt.depth, depth_power);
     hash = intern_hash_end(s.sum, s.is_truncated, rate);
     id = intern_find(hash);
-    return __builtin_expect(id != 0, 1) ? id : insert(&s, rate, hash);
+    return __builtin_expect(id != 0, 1) ? id : insert(t, &s, rate, hash);
 }
 
 /* ---- verify=unwind ------------------------------------------------------- */

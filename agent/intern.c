@@ -27,7 +27,7 @@
 
 #define NODE_MAX (1u << 25)
 #define TABLE_START 4096u
-#define LOCK_WAIT_NS 2000000u
+#define LOCK_WAIT_NS 20000000u
 #define FORGET_WAIT_NS 100000000u
 #define FORGOTTEN 1u /* as a hash: matches none */
 
@@ -196,17 +196,20 @@ child_locked(uint32_t parent, uintptr_t pc)
 }
 
 static uint32_t
-make_stack_locked(const uintptr_t *pcs, size_t count, uint32_t flags,
+make_stack_locked(const struct intern_path *path, uint32_t flags,
                   uint32_t rate, uint64_t hash)
 {
-    uint32_t id = stack_count + 1, node = 0;
+    uint32_t id = stack_count + 1, node = path->node;
+    const uintptr_t *pc = path->pcs;
     uint64_t now;
     struct stack *s = &intern_stacks[id];
 
-    for (size_t i = count; i-- > 0;) {
-        node = child_locked(node, pcs[i]);
+    for (size_t i = 0; i < path->count; i++, pc += path->stride) {
+        node = child_locked(node, *pc);
         if (!node)
             return 0;
+        if (path->nodes)
+            path->nodes[i] = node;
     }
     if (id >= STACK_MAX ||
         !meta_commit(sizeof(*s) + (rate ? sizeof(struct samples) : 0)))
@@ -225,25 +228,32 @@ make_stack_locked(const uintptr_t *pcs, size_t count, uint32_t flags,
     return id;
 }
 
+/* Asks the loader, so without our lock. */
+static void
+find_modules(const struct intern_path *path)
+{
+    for (size_t i = 0; i < path->count; i++)
+        if (!modules_find(path->pcs[(ptrdiff_t)i * path->stride] - 1)) {
+            modules_refresh();
+            return;
+        }
+}
+
 uint32_t
-intern_insert(const uintptr_t *pcs, size_t count, uint32_t flags,
-              uint32_t rate, uint64_t hash)
+intern_insert(const struct intern_path *path, uint32_t flags, uint32_t rate,
+              uint64_t hash)
 {
     static uint32_t is_said;
     uint32_t id = 0;
 
-    for (size_t i = 0; i < count; i++)
-        if (!modules_find(pcs[i] - 1)) {
-            modules_refresh();
-            break;
-        }
+    find_modules(path);
     if (!lock_take(&lock_intern, LOCK_WAIT_NS)) {
         count_add(HKC_stack_table_full, 1);
         return STACK_LOST;
     }
     id = intern_find(hash);
     if (!id && grow_stacks_locked())
-        id = make_stack_locked(pcs, count, flags, rate, hash);
+        id = make_stack_locked(path, flags, rate, hash);
     lock_release(&lock_intern);
     if (id)
         return id;
@@ -258,6 +268,8 @@ uint32_t
 intern_stack(const uintptr_t *pcs, size_t count, uint32_t flags,
              uint32_t rate)
 {
+    struct intern_path path = {.pcs = pcs + count - 1, .stride = -1,
+                               .count = count};
     uint64_t hash = 0;
     uint32_t id;
 
@@ -267,7 +279,7 @@ intern_stack(const uintptr_t *pcs, size_t count, uint32_t flags,
     id = intern_find(hash);
     return __builtin_expect(id != 0, 1)
                ? id
-               : intern_insert(pcs, count, flags, rate, hash);
+               : intern_insert(&path, flags, rate, hash);
 }
 
 /* Marks the nodes of a module and all inside them, so that they match nothing

@@ -64,8 +64,18 @@ int intern_start(void);
 /* pcs: innermost first, at least one.  rate: sampler.h. */
 uint32_t intern_stack(const uintptr_t *pcs, size_t count, uint32_t flags,
                       uint32_t rate);
-/* The same, where the hash is known already and intern_find had no answer. */
-uint32_t intern_insert(const uintptr_t *pcs, size_t count, uint32_t flags,
+/* The frames of a stack, from the outermost one: up to `node`, which is known
+   (0: none is), and then count more, pcs[0], pcs[stride], and so on. */
+struct intern_path {
+    uint32_t node;
+    const uintptr_t *pcs;
+    ptrdiff_t stride;
+    size_t count;
+    uint32_t *nodes; /* gets the nodes of those, unless it is NULL */
+};
+/* Where the hash is known already, and intern_find had no answer.  Without an
+   answer nodes may be filled in part, the rest is 0. */
+uint32_t intern_insert(const struct intern_path *path, uint32_t flags,
                        uint32_t rate, uint64_t hash);
 uint32_t intern_stack_count(void); /* ids 1 .. count are published */
 uint32_t intern_node_count(void);

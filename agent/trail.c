@@ -226,7 +226,7 @@ settle_first(struct trail *t, const struct trail_frame *new)
     *f = *new;
     f->rule = (new->rule & ~RULE_NEEDS) | needs_fp(new->rule, 0);
     f->sum = new->pc ? intern_hash_step(0, new->pc) : 0;
-    f->checks = 0;
+    f->checks = f->node = 0;
     t->is_whole = rule_kind(new->rule) == RULE_END;
 }
 
@@ -257,7 +257,8 @@ settle(struct trail *t, size_t keep, const struct trail_frame *new,
         c = add_checks(c, to, needs);
         needs = needs_fp(rule, needs);
         to->rule = rule | needs;
-        to->checks = (size_t)(c - t->checks) - 1;
+        to->checks = (uint32_t)(c - t->checks) - 1;
+        to->node = 0;
     }
 }
 

@@ -27,7 +27,8 @@ struct trail_frame {
     uintptr_t fp;   /* its frame pointer there */
     uint64_t sum;   /* of the pcs from frames[0] to this one, intern.h */
     uint64_t rule;  /* rules.h */
-    size_t checks;  /* how many, from the outermost frame to this one */
+    uint32_t checks; /* how many, from the outermost frame to this one */
+    uint32_t node;   /* of the stack up to here, 0: not known (capture.c) */
 };
 
 /* What a frame's caller was found from: this word, with this value. */
