@@ -7,9 +7,7 @@
  * section 6.4, and the Linux Standard Base, "DWARF Extensions") is a program
  * for each function.  cfi_find() runs it up to one address and says in four
  * words what came out.  What these cannot express is no rule: a full unwinder
- * has to be asked.  So it is in doubt, in signal frames,
- * and at the first function of a coroutine, whose return address glibc's
- * makecontext() makes up: it is the first byte of another function.
+ * has to be asked.  So it is in doubt, and in signal frames.
  *
  * Reads memory of the object only, within what the loader mapped of it.  No
  * lock, no allocation, nothing of libc but memcpy and memset, less than a KiB

@@ -107,7 +107,7 @@ intern_hash_step(uint64_t sum, uintptr_t pc)
     return sum * INTERN_K + (x ^ x >> 32);
 }
 
-/* The same frames are another stack at another rate, or if more were outside. */
+/* The same frames are another stack at another rate, or with more outside. */
 static inline uint64_t
 intern_hash_end(uint64_t sum, int is_truncated, uint32_t rate)
 {

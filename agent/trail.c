@@ -265,7 +265,8 @@ settle(struct trail *t, size_t keep, const struct trail_frame *new,
 /* Makes room by forgetting what is farthest outside; of the frames that would
    have been kept those that stay become new ones. */
 static __attribute__((noinline, cold)) struct trail_frame *
-drop_outer(const struct trail *t, size_t keep, struct trail_frame *new, size_t n)
+drop_outer(const struct trail *t, size_t keep, struct trail_frame *new,
+           size_t n)
 {
     size_t stay = n < TRAIL_SHORT ? TRAIL_SHORT - n : 0, drop = keep - stay;
 

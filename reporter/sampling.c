@@ -26,7 +26,8 @@ sampling_used(const struct recording *rec)
         return 1;
     for (uint32_t i = 1; i < rec->stack_count; i++)
         if (rec->stacks[i].sample_bytes
-            || (rec->stacks[i].flags & HKR_STACK_UNSAMPLED))
+            || (rec->stacks[i].flags & HKR_STACK_UNSAMPLED
+                && rec->stacks[i].allocations))
             return 1;
     return 0;
 }

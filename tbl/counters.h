@@ -74,7 +74,7 @@ HK_COUNTER(captures, COST, count, "call stacks captured")
 HK_COUNTER(walked_frames, COST, count,
            "frames walked for them; the others were known from before")
 HK_COUNTER(slow_captures, COST, count,
-           "stacks that libunwind had to unwind (signal frames, JIT, assembly)")
+           "stacks that libunwind had to unwind (signal frames, PLT stubs)")
 HK_COUNTER(verified_captures, FACT, count,
            "stacks compared with libunwind's (verify=unwind)")
 HK_COUNTER(unwind_mismatches, LOSS, count,
