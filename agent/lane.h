@@ -4,8 +4,8 @@
  * lane.h -- what the agent keeps of a thread in its own memory.
  *
  * A lane is 48 KiB of address space of which a thread touches what it needs:
- * some three pages as long as its stacks are few and some 30 frames deep.  A thread
- * gets one at its first event.  Nobody is told when a thread ends: who needs a
+ * some three pages as long as its stacks are few and not deep.  A thread gets
+ * one at its first event.  Nobody is told when a thread ends: who needs a
  * lane, and the publisher once a second, asks the kernel whether a lane's
  * thread is still there.  The lane of a dead one is taken over as it is (its
  * counters go on counting), or folded into the shared counters and cleared.

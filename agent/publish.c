@@ -42,6 +42,7 @@
 #define YOUNG_NS 1000000000u
 #define YOUNG_INTERVAL_NS 50000000u
 #define MEASURE_NS 1000000000u
+#define OLD_NS 200000000u /* enough for a walk through all tables at the end */
 #define COST_SHARE 200u /* at most 1/200 = 0.5 % of the time */
 #define INTERVAL_MAX_NS UINT64_C(60000000000)
 
@@ -288,10 +289,13 @@ count_totals(const struct totals *t, uint32_t stacks, uint32_t nodes)
 static void
 measure_memory(uint64_t now)
 {
-    uint64_t tables = meta_resident_bytes();
+    uint64_t tables;
 
     if (measured_ns && now - measured_ns < MEASURE_NS)
         return;
+    if (!measured_ns && now - boot_start_ns > OLD_NS)
+        meta_measure();
+    tables = meta_resident_bytes();
     measured_ns = now;
     count_set(HKC_rss_bytes, os_rss_bytes());
     count_set(HKC_agent_bytes, (tables ? tables : meta_committed_bytes()) +
