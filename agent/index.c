@@ -51,6 +51,27 @@ fail(void)
     return NULL;
 }
 
+/*
+ * What is resident was measured a while ago, and since then the leaves made
+ * may have filled up.  Where that matters it is measured again: at most once
+ * a leaf, so that memory= is exceeded by what is not yet full alone.
+ */
+static int
+has_room(void)
+{
+    static uint32_t made; /* leaves since */
+    uint32_t n;
+
+    if (meta_resident_bytes() > opt.memory)
+        return 0;
+    n = __atomic_fetch_add(&made, 1, __ATOMIC_RELAXED);
+    if (n && meta_resident_bytes() + (n + 1) * leaf_bytes() > opt.memory) {
+        meta_measure();
+        __atomic_store_n(&made, 1, __ATOMIC_RELAXED);
+    }
+    return meta_resident_bytes() <= opt.memory;
+}
+
 uint64_t *
 index_cell_slow(uintptr_t p)
 {
@@ -60,7 +81,7 @@ index_cell_slow(uintptr_t p)
 
     if (p >> 47 != 0)
         return fail();
-    if (meta_resident_bytes() > opt.memory) {
+    if (!has_room()) {
         if (!__atomic_exchange_n(&is_said, 1, __ATOMIC_RELAXED))
             degrade("memory= is used up (%lu MiB): further blocks are not "
                     "recorded", (unsigned long)(opt.memory >> 20));

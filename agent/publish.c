@@ -42,7 +42,7 @@
 #define YOUNG_NS 1000000000u
 #define YOUNG_INTERVAL_NS 50000000u
 #define MEASURE_NS 1000000000u
-#define OLD_NS 200000000u /* enough for a walk through all tables at the end */
+#define SHORT_NS 200000000u
 #define COST_SHARE 200u /* at most 1/200 = 0.5 % of the time */
 #define INTERVAL_MAX_NS UINT64_C(60000000000)
 
@@ -289,13 +289,10 @@ count_totals(const struct totals *t, uint32_t stacks, uint32_t nodes)
 static void
 measure_memory(uint64_t now)
 {
-    uint64_t tables;
+    uint64_t tables = meta_resident_bytes();
 
     if (measured_ns && now - measured_ns < MEASURE_NS)
         return;
-    if (!measured_ns && now - boot_start_ns > OLD_NS)
-        meta_measure();
-    tables = meta_resident_bytes();
     measured_ns = now;
     count_set(HKC_rss_bytes, os_rss_bytes());
     count_set(HKC_agent_bytes, (tables ? tables : meta_committed_bytes()) +
@@ -509,6 +506,18 @@ set_state(struct hkr_header *h, uint32_t state, uint32_t signal)
     __atomic_store_n(&h->state, state, __ATOMIC_RELEASE);
 }
 
+/* The last numbers are to be fresh, but a short command is not to wait for
+   them: what it has touched is little. */
+static void
+measure_last(void)
+{
+    if (is_final)
+        return;
+    measured_ns = 0;
+    if (meta_resident_bytes() || os_now_ns() - boot_start_ns > SHORT_NS)
+        meta_measure();
+}
+
 int
 publish_final(uint32_t state, uint32_t signal, uint64_t wait_ns)
 {
@@ -520,7 +529,7 @@ publish_final(uint32_t state, uint32_t signal, uint64_t wait_ns)
         set_state(recfile_header(), state, signal);
         return 0;
     }
-    measured_ns = 0; /* the last numbers are to be fresh */
+    measure_last();
     ok = publish_locked();
     if (ok) {
         write_final_frame();

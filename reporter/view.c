@@ -136,6 +136,18 @@ view_interval(const struct view *view, const struct path *p)
                              &p->estimate, most);
 }
 
+/* A number and "%"; what the agent does not understand it ignores. */
+static void
+read_share(const char *text, double *share)
+{
+    char *end;
+    double value = strtod(text, &end);
+
+    if (*text >= '0' && *text <= '9' && *end == '%'
+        && strcspn(end, ":") == 1)
+        *share = value / 100;
+}
+
 /* The last one wins, as in the agent. */
 double
 view_overhead_limit(const struct view *view)
@@ -146,7 +158,7 @@ view_overhead_limit(const struct view *view)
     for (; at && *at; at = strchr(at, ':')) {
         at += *at == ':';
         if (strncmp(at, "overhead=", 9) == 0)
-            share = strtod(at + 9, NULL) / 100;
+            read_share(at + 9, &share);
     }
     return share > 0 && share <= 1 ? share : 0;
 }
