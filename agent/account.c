@@ -27,7 +27,7 @@
 #define OFTEN_SAMPLED 1024u /* one in 16 up to there, then one in 256 */
 #define OFTEN_MASK 15u
 #define SELDOM_MASK 255u
-#define TIMED_MAX_NS 100000u
+#define TIMED_MAX_NS 20000u
 
 uint32_t account_epoch;
 
