@@ -19,6 +19,7 @@
 #include "agent/os.h"
 #include "agent/publish.h"
 #include "agent/recfile.h"
+#include "agent/sampler.h"
 #include "agent/say.h"
 #include "agent/thread.h"
 
@@ -59,7 +60,7 @@ host_block_adopt(void *ptr)
 {
     uint32_t id = boot_is_recording() ? account_stack_of(ptr, 1) : 0;
 
-    return id == STACK_UNSAMPLED ? host_stack() : id;
+    return sampler_is_used && id == STACK_UNSAMPLED ? host_stack() : id;
 }
 
 void

@@ -388,8 +388,8 @@ find_header(void)
     return h;
 }
 
-static int
-publish_locked(void)
+static __attribute__((noinline)) int
+publish_all(void)
 {
     struct hkr_header *h = find_header();
     uint64_t start = os_thread_cpu_ns();
@@ -406,7 +406,17 @@ publish_locked(void)
 }
 
 static int
-snapshot_locked(uint32_t flags, const char *name)
+publish_locked(void)
+{
+    uint64_t state = float_begin();
+    int ok = publish_all();
+
+    float_end(state);
+    return ok;
+}
+
+static __attribute__((noinline)) int
+write_snapshot(uint32_t flags, const char *name)
 {
     struct hkr_header *h = recfile_header();
     uint32_t id = 0;
@@ -424,6 +434,16 @@ snapshot_locked(uint32_t flags, const char *name)
     if (flags & HKR_SNAP_MARK)
         __atomic_fetch_add(&h->mark_count, 1, __ATOMIC_RELAXED);
     return 1;
+}
+
+static int
+snapshot_locked(uint32_t flags, const char *name)
+{
+    uint64_t state = float_begin();
+    int ok = write_snapshot(flags, name);
+
+    float_end(state);
+    return ok;
 }
 
 int

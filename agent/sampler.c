@@ -56,13 +56,23 @@ sampler_distance(uint32_t rate)
     return distances[rate];
 }
 
-struct weight
-sampler_weight(uint32_t rate, uint64_t bytes)
+static __attribute__((noinline)) struct weight
+weigh(uint32_t rate, uint64_t bytes)
 {
     double p = -expm1(-(double)bytes / (double)distances[rate]);
 
     return (struct weight){(uint64_t)(SAMPLER_ONE / p + 0.5),
                            (uint64_t)((double)bytes / p + 0.5)};
+}
+
+struct weight
+sampler_weight(uint32_t rate, uint64_t bytes)
+{
+    uint64_t state = float_begin();
+    struct weight w = weigh(rate, bytes);
+
+    float_end(state);
+    return w;
 }
 
 /* Vigna, "Further scramblings of Marsaglia's xorshift generators": the high
@@ -79,12 +89,22 @@ uniform(struct sampler *s) /* in (0, 1] */
     return (double)((x * UINT64_C(2685821657736338717) >> 11) + 1) * 0x1p-53;
 }
 
-static int64_t
-draw(struct sampler *s, uint32_t rate)
+static __attribute__((noinline)) int64_t
+draw_bytes(struct sampler *s, uint32_t rate)
 {
     double bytes = -log(uniform(s)) * (double)distances[rate];
 
     return bytes < 0x1p62 ? (int64_t)bytes : INT64_C(1) << 62;
+}
+
+static int64_t
+draw(struct sampler *s, uint32_t rate)
+{
+    uint64_t state = float_begin();
+    int64_t bytes = draw_bytes(s, rate);
+
+    float_end(state);
+    return bytes;
 }
 
 static uint64_t

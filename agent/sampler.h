@@ -21,6 +21,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#if defined(__SSE2__)
+#include <xmmintrin.h>
+#endif
+
 #define SAMPLER_RATES 64u
 
 /* Of a thread. */
@@ -54,6 +58,43 @@ void sampler_adapt(uint64_t now_ns, uint64_t capture_ns, uint64_t events,
 
 /* In a forked child, whose CPU time begins anew. */
 void sampler_reset(void);
+
+/*
+ * The program may have unmasked floating-point exceptions, chosen another
+ * rounding, or be about to ask for its flags: in between these are the
+ * defaults, and afterwards what they were.  What computes is to be a function
+ * of its own, not inline: the compiler moves computations past these.
+ */
+static inline uint64_t
+float_begin(void)
+{
+#if defined(__SSE2__)
+    uint64_t state = _mm_getcsr();
+
+    _mm_setcsr(0x1f80);
+#elif defined(__aarch64__)
+    uint64_t state = (uint64_t)__builtin_aarch64_get_fpsr() << 32 |
+                     __builtin_aarch64_get_fpcr();
+
+    __builtin_aarch64_set_fpcr(0);
+#else
+    uint64_t state = 0;
+#endif
+    return state;
+}
+
+static inline void
+float_end(uint64_t state)
+{
+#if defined(__SSE2__)
+    _mm_setcsr((unsigned)state);
+#elif defined(__aarch64__)
+    __builtin_aarch64_set_fpcr((unsigned)state);
+    __builtin_aarch64_set_fpsr((unsigned)(state >> 32));
+#else
+    (void)state;
+#endif
+}
 
 /* 0: every block is recorded. */
 static inline uint32_t

@@ -29,11 +29,12 @@ is_on_signal_stack(void)
     return (stack.ss_flags & SS_ONSTACK) != 0;
 }
 
-/* Was the guard taken by a frame that has been jumped out of? */
+/* Was the guard taken by a frame that has been jumped out of?  One at the same
+   address cannot be alive either. */
 static int
 is_stale(uintptr_t frame)
 {
-    return frame > self.guard && frame - self.guard < STACK_SPAN &&
+    return frame >= self.guard && frame - self.guard < STACK_SPAN &&
            !is_on_signal_stack();
 }
 

@@ -49,20 +49,21 @@ slot_of(uint64_t rule, uintptr_t fp, uintptr_t cfa)
            (uintptr_t)rule_fp_at(rule);
 }
 
-/* The first page of a stack is known from its stack pointer, the others are
-   asked for once each. */
+/* What lies just below a stack pointer has been read, and so its page is known;
+   the others are asked for once each. */
 static int
 can_read(struct trail *t, uintptr_t from, uintptr_t end)
 {
-    uintptr_t page = from & ~(PAGE_BYTES - 1), p = page + PAGE_BYTES;
+    uintptr_t page = from & ~(PAGE_BYTES - 1);
+    uintptr_t p = (from + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1), first = p;
 
     if (from < t->known_start && t->known_start - from < NEAR_BYTES)
         while (p < t->known_start && os_is_readable(p))
             p += PAGE_BYTES;
-    if (from < t->known_start || from >= t->known_end) {
-        if (from >= t->known_end || p < t->known_start ||
+    if (from < t->known_start || from > t->known_end) {
+        if (from > t->known_end || p < t->known_start ||
             t->known_start - from >= NEAR_BYTES)
-            t->known_end = page + PAGE_BYTES;
+            t->known_end = first;
         t->known_start = page;
     }
     while (t->known_end < end) {
@@ -141,8 +142,9 @@ leave(struct trail *t, struct place *at, uint64_t rule)
     uintptr_t cfa = (rule_kind(rule) == RULE_SP ? at->sp : at->fp) +
                     (uintptr_t)rule_cfa(rule);
 
-    if (unlikely(rule_kind(rule) > RULE_FP ||
-                 cfa - at->sp - 8 > t->known_end - at->sp - 8))
+    /* Where sp is the very end of what is known no CFA is within it. */
+    if (unlikely(rule_kind(rule) > RULE_FP || cfa > t->known_end ||
+                 cfa <= at->sp))
         return leave_slow(t, at, rule);
     if (rule & RULE_SAVED)
         at->fp = word(cfa + (uintptr_t)rule_fp_at(rule));
