@@ -30,6 +30,7 @@
 #include "agent/retire.h"
 #include "agent/sampler.h"
 #include "agent/say.h"
+#include "agent/snapshot.h"
 #include "agent/strings.h"
 #include "agent/thread.h"
 #include "agent/worker.h"
@@ -61,7 +62,7 @@ make_tables(void)
         return 0;
     }
     sampler_start();
-    if (!strings_start() || !intern_start() ||
+    if (!strings_start() || !intern_start() || !snapshot_start() ||
         !index_start(real_granule_shift())) {
         retire("no address space for the tables (ulimit -v, "
                "vm.overcommit_memory=2, or memory= too small)");
@@ -102,6 +103,7 @@ set_up(void)
     modules_refresh();
     interpose_start();
     interpose_cxx_start();
+    modules_prepare();
     worker_prepare();
     ends_start();
     capture_start();

@@ -232,11 +232,12 @@ make_stack_locked(const struct intern_path *path, uint32_t flags,
 static void
 find_modules(const struct intern_path *path)
 {
-    for (size_t i = 0; i < path->count; i++)
-        if (!modules_find(path->pcs[(ptrdiff_t)i * path->stride] - 1)) {
-            modules_refresh();
-            return;
-        }
+    for (size_t i = 0; i < path->count; i++) {
+        uintptr_t pc = path->pcs[(ptrdiff_t)i * path->stride];
+
+        if (!modules_find(pc - 1))
+            modules_refresh_for(pc - 1);
+    }
 }
 
 uint32_t

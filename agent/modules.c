@@ -15,6 +15,7 @@
  */
 #include "agent/modules.h"
 
+#include <dlfcn.h>
 #include <elf.h>
 #include <link.h>
 #include <string.h>
@@ -290,6 +291,24 @@ modules_refresh(void)
     if (start())
         refresh_locked();
     lock_release(&lock_modules);
+}
+
+/* int _dl_find_object(void *pc, struct dl_find_object *); 0: found. */
+static int (*find_object)(void *, void *);
+
+void
+modules_prepare(void)
+{
+    *(void **)&find_object = dlsym(RTLD_DEFAULT, "_dl_find_object");
+}
+
+void
+modules_refresh_for(uintptr_t pc)
+{
+    uint64_t object[32]; /* glibc 2.36 fills seven */
+
+    if (!find_object || find_object((void *)pc, object) == 0)
+        modules_refresh();
 }
 
 void

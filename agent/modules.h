@@ -23,6 +23,11 @@ struct module {
 
 /* Looks for new and vanished objects. */
 void modules_refresh(void);
+/* The same, if there is one at pc at all.  Where glibc can tell (2.35 and
+   later) that is asked without a lock, so code that was made at run time never
+   waits for the loader. */
+void modules_refresh_for(uintptr_t pc);
+void modules_prepare(void); /* calls the loader */
 /* Id of the object at pc, 0 if unknown; lock-free. */
 uint32_t modules_find(uintptr_t pc);
 uint32_t modules_count(void); /* ids 1 .. count are published */

@@ -168,7 +168,7 @@ find_rule(uintptr_t pc)
     if (!cfi_is_absent(pc + 1))
         return RULE_END;
     if (!modules_find(pc - 1)) {
-        modules_refresh();
+        modules_refresh_for(pc - 1);
         if (modules_find(pc - 1))
             return RULE_SLOW;
     }

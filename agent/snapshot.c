@@ -37,8 +37,8 @@ static struct stack_delta *stack_base; /* by id; what frames add up to */
 static struct type_base *type_base;
 static uint32_t booked_stacks; /* entries counted against memory= */
 
-static int
-start(void)
+int
+snapshot_start(void)
 {
     if (!stack_base)
         stack_base = meta_reserve((size_t)STACK_MAX * sizeof(*stack_base));
@@ -159,7 +159,7 @@ snapshot_write(uint32_t flags, uint32_t name, uint32_t stacks, uint32_t types)
 {
     struct hkr_snapshot head;
 
-    if (!start())
+    if (!snapshot_start())
         return 0;
     stacks = book(stacks);
     if (types >= TYPE_MAX)

@@ -9,6 +9,9 @@
 
 #include <stdint.h>
 
+/* Reserves its memory, before the program can lock what comes later; 0: there
+   is none. */
+int snapshot_start(void);
 /* After the tables were published, under lock_publish.  stacks and types: the
    last ids that are in the recording.  name: a string or 0.  1: written. */
 int snapshot_write(uint32_t flags, uint32_t name, uint32_t stacks,

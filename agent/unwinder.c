@@ -108,7 +108,7 @@ iterate(int (*visit)(struct dl_phdr_info *, size_t, void *), void *data)
     if (address < PAGE_BYTES) /* the end of a stack */
         return 0;
     if (!modules_describe(address, &info)) {
-        modules_refresh();
+        modules_refresh_for(address);
         if (!modules_describe(address, &info))
             return 0;
     }

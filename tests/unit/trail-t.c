@@ -91,8 +91,9 @@ cfi_find(uintptr_t pc, struct cfi_rule *r)
 }
 
 void
-modules_refresh(void)
+modules_refresh_for(uintptr_t pc)
 {
+    (void)pc;
 }
 
 int
