@@ -148,7 +148,7 @@ judge(shape_fn shape, shape_fn work, size_t n, unsigned with_seed)
 {
     static double seconds[SNAPSHOTS_MAX], values[SNAPSHOTS_MAX],
         done[SNAPSHOTS_MAX];
-    struct series s = {seconds, values, done, n};
+    struct series s = {seconds, values, done, n, NULL};
 
     seed = with_seed * 7919u + 1;
     for (size_t i = 0; i < n; i++) {
