@@ -148,7 +148,8 @@ judge(shape_fn shape, shape_fn work, size_t n, unsigned with_seed)
 {
     static double seconds[SNAPSHOTS_MAX], values[SNAPSHOTS_MAX],
         done[SNAPSHOTS_MAX];
-    struct series s = {seconds, values, done, n, NULL};
+    struct series s = {.seconds = seconds, .values = values, .work = done,
+                       .count = n};
 
     seed = with_seed * 7919u + 1;
     for (size_t i = 0; i < n; i++) {
