@@ -75,14 +75,13 @@ has_room(void)
 uint64_t *
 index_cell_slow(uintptr_t p)
 {
-    static uint32_t is_said;
     uint64_t *leaf, *none = NULL;
     uint64_t **slot;
 
     if (p >> 47 != 0)
         return fail();
     if (!has_room()) {
-        if (!__atomic_exchange_n(&is_said, 1, __ATOMIC_RELAXED))
+        if (meta_may_say())
             degrade("memory= is used up (%lu MiB): further blocks are not "
                     "recorded", (unsigned long)(opt.memory >> 20));
         return fail();

@@ -244,7 +244,6 @@ uint32_t
 intern_insert(const struct intern_path *path, uint32_t flags, uint32_t rate,
               uint64_t hash)
 {
-    static uint32_t is_said;
     uint32_t id = 0;
 
     find_modules(path);
@@ -258,7 +257,7 @@ intern_insert(const struct intern_path *path, uint32_t flags, uint32_t rate,
     lock_release(&lock_intern);
     if (id)
         return id;
-    if (!__atomic_exchange_n(&is_said, 1, __ATOMIC_RELAXED))
+    if (meta_may_say())
         degrade("no room for more call stacks (memory=): further ones are "
                 "counted together");
     count_add(HKC_stack_table_full, 1);

@@ -120,6 +120,14 @@ meta_measure(void)
 }
 
 int
+meta_may_say(void)
+{
+    static uint32_t is_said;
+
+    return !__atomic_exchange_n(&is_said, 1, __ATOMIC_RELAXED);
+}
+
+int
 meta_owns(const void *p)
 {
     uintptr_t a = (uintptr_t)p;

@@ -23,6 +23,8 @@ uint64_t meta_committed_bytes(void);
 /* Pages of all regions that are in memory, as last measured. */
 uint64_t meta_resident_bytes(void);
 void meta_measure(void); /* asks the kernel; the agent's thread */
+/* 1 the first time: memory= is used up, and whoever asks may say so. */
+int meta_may_say(void);
 int meta_owns(const void *p);
 
 #endif
