@@ -11,8 +11,6 @@
  */
 #include "agent/account.h"
 
-#include <errno.h>
-
 #include "agent/capture.h"
 #include "agent/counters.h"
 #include "agent/index.h"
@@ -96,13 +94,12 @@ static __attribute__((noinline)) void
 book_sample(uint32_t id, uint32_t rate, void *p, size_t bytes)
 {
     struct weight w = sampler_weight(rate, bytes);
-    struct stack *s = &intern_stacks[id];
     struct samples *raw = &intern_samples[id];
 
     add(&raw->allocations, 1);
     add(&raw->allocated_bytes, bytes);
-    add(&s->allocations, w.blocks);
-    add(&s->allocated_bytes, w.bytes);
+    ledger_share(id, &(struct tally){.allocations = w.blocks,
+                                     .allocated_bytes = w.bytes});
     sample_usable(id, p, bytes);
     count_add(HKC_sampled_blocks, 1);
 }
@@ -116,17 +113,13 @@ add_after(uint64_t *counter, uint64_t n)
 static __attribute__((noinline)) void
 book_sample_free(uint32_t id, uint32_t rate, uint64_t bytes)
 {
-    int saved_errno = errno;
     struct weight w = sampler_weight(rate, bytes);
-    struct stack *s = &intern_stacks[id];
     struct samples *raw = &intern_samples[id];
-
-    errno = saved_errno; /* expm1 */
 
     add_after(&raw->frees, 1);
     add_after(&raw->freed_bytes, bytes);
-    add_after(&s->frees, w.blocks);
-    add_after(&s->freed_bytes, w.bytes);
+    ledger_share(id, &(struct tally){.frees = w.blocks,
+                                     .freed_bytes = w.bytes});
 }
 
 /* The rate of a stack to which a block is booked; 0: counted as it is. */
@@ -150,15 +143,6 @@ cell_size(void *p, size_t bytes)
     return INDEX_SIZE_SPILLED;
 }
 
-static __attribute__((noinline)) void
-book_free_shared(uint32_t id, uint64_t bytes)
-{
-    struct stack *s = &intern_stacks[id];
-
-    __atomic_fetch_add(&s->frees, 1, __ATOMIC_RELEASE);
-    __atomic_fetch_add(&s->freed_bytes, bytes, __ATOMIC_RELEASE);
-}
-
 static inline void
 book_free(uint64_t value, uintptr_t p)
 {
@@ -178,7 +162,7 @@ book_free(uint64_t value, uintptr_t p)
         ledger_add_after(&t->frees, 1);
         ledger_add_after(&t->freed_bytes, bytes);
     } else {
-        book_free_shared(id, bytes);
+        ledger_share(id, &(struct tally){.frees = 1, .freed_bytes = bytes});
     }
 }
 
@@ -226,15 +210,11 @@ book_sampled(uint32_t rate, void *p, size_t bytes,
     uint32_t id = STACK_UNSAMPLED;
 
     if (__builtin_expect(sampler_takes(&self.sampler, rate, bytes), 0)) {
-        int saved_errno = errno;
-
         id = capture(caller, rate);
         if (id != STACK_LOST) {
             book_sample(id, rate, p, bytes);
-            errno = saved_errno;
             return id;
         }
-        errno = saved_errno;
     }
     book(id, p, bytes);
     return id;

@@ -333,10 +333,8 @@ capture_stack(const struct frame_record *frame, uint32_t rate)
     uint32_t id = 0;
 
     lane_count(lane, LANE_captures);
-    if (__builtin_expect(lane && has_rules, 1)) {
+    if (__builtin_expect(lane && has_rules, 1))
         id = capture_by_rules(&lane->trail, frame, rate);
-        lane->counts[LANE_walked_frames] = lane->trail.walked;
-    }
     if (__builtin_expect(!id, 0))
         id = capture_slow(frame, rate);
     else if (__builtin_expect(is_verifying, 0) &&

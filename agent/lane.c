@@ -32,7 +32,6 @@
 
 const uint8_t lane_counter_of[LANE_COUNT] = {
     [LANE_captures] = HKC_captures,
-    [LANE_walked_frames] = HKC_walked_frames,
     [LANE_slow_captures] = HKC_slow_captures,
     [LANE_verified_captures] = HKC_verified_captures,
     [LANE_capture_ns] = HKC_capture_ns,
@@ -226,6 +225,7 @@ fold(uint32_t i)
     for (uint32_t c = 0; c < LANE_COUNT; c++)
         if (lane->counts[c])
             count_add((enum hk_counter)lane_counter_of[c], lane->counts[c]);
+    count_add(HKC_walked_frames, lane->trail.walked);
     if (os_call(SYS_madvise, (long)lane, LANE_BYTES, MADV_DONTNEED, 0, 0, 0))
         memset(lane, 0, sizeof(*lane));
     __atomic_store_n(&words[i], next_owner(word_of(i), 0), __ATOMIC_RELEASE);
@@ -339,9 +339,15 @@ lane_add_counts(uint64_t *numbers)
 {
     uint32_t n = lane_high();
 
-    for (uint32_t i = 0; i < n; i++)
-        if ((uint32_t)word_of(i))
-            for (uint32_t c = 0; c < LANE_COUNT; c++)
-                numbers[lane_counter_of[c]] +=
-                    __atomic_load_n(&lane_at(i)->counts[c], __ATOMIC_RELAXED);
+    for (uint32_t i = 0; i < n; i++) {
+        const struct lane *lane = lane_at(i);
+
+        if (!(uint32_t)word_of(i))
+            continue;
+        for (uint32_t c = 0; c < LANE_COUNT; c++)
+            numbers[lane_counter_of[c]] +=
+                __atomic_load_n(&lane->counts[c], __ATOMIC_RELAXED);
+        numbers[HKC_walked_frames] +=
+            __atomic_load_n(&lane->trail.walked, __ATOMIC_RELAXED);
+    }
 }

@@ -35,7 +35,6 @@
 /* Those of tbl/counters.h that a lane has of its own, see lane_counter_of. */
 enum lane_counter {
     LANE_captures,
-    LANE_walked_frames,
     LANE_slow_captures,
     LANE_verified_captures,
     LANE_capture_ns,

@@ -5,7 +5,7 @@
  *
  * Open addressing.  An entry is claimed by one compare-and-swap of its pc,
  * which stays; its rule is one word, so that a reader sees an old one, a new
- * one, or none.  A table doubles in new memory and is published by one
+ * one, or none.  A table grows in new memory and is published by one
  * pointer; the old ones stay for readers that still look.
  *
  * Called by   trail.c, with the guard held; modules.c when its list changed.
@@ -185,7 +185,7 @@ rules_learn(uintptr_t pc)
     uint64_t rule = pc ? look_up(t, pc, generation) : RULE_END;
     struct rule_entry *e;
 
-    if (rule != RULE_NONE && rule_kind(rule) != RULE_NONE)
+    if (rule != RULE_NONE)
         return rule;
     rule = find_rule(pc) | generation;
     if (rule_kind(rule) == RULE_GUESS &&

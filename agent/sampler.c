@@ -11,6 +11,7 @@
  */
 #include "agent/sampler.h"
 
+#include <errno.h>
 #include <math.h>
 
 #include "agent/counters.h"
@@ -68,10 +69,12 @@ weigh(uint32_t rate, uint64_t bytes)
 struct weight
 sampler_weight(uint32_t rate, uint64_t bytes)
 {
+    int saved_errno = errno;
     uint64_t state = float_begin();
     struct weight w = weigh(rate, bytes);
 
     float_end(state);
+    errno = saved_errno;
     return w;
 }
 
@@ -209,13 +212,14 @@ void
 sampler_adapt(uint64_t now_ns, uint64_t capture_ns, uint64_t events,
               uint64_t allocations, uint64_t allocated_bytes)
 {
-    struct spent s = {now_ns, os_process_cpu_ns(), capture_ns,
+    struct spent s = {now_ns, 0, capture_ns,
                       events, allocations, allocated_bytes};
     struct spent d;
     double cpu, share, base;
 
     if (now_ns - before.at_ns < ADAPT_NS)
         return;
+    s.cpu_ns = os_process_cpu_ns();
     if (!before.at_ns) {
         before = s;
         return;

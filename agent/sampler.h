@@ -48,6 +48,7 @@ extern uint32_t sampler_is_used; /* some stack may have another rate than 0 */
 void sampler_start(void);
 /* The mean distance in bytes of a rate; 0: every block. */
 uint64_t sampler_distance(uint32_t rate);
+/* Keeps errno, which expm1 may set. */
 struct weight sampler_weight(uint32_t rate, uint64_t bytes);
 /* At the end of a countdown.  1: that block is sampled. */
 int sampler_draw(struct sampler *s, uint32_t rate, size_t bytes);
