@@ -13,13 +13,13 @@
 
 #include "agent/capture.h"
 #include "agent/counters.h"
+#include "agent/held.h"
 #include "agent/index.h"
 #include "agent/intern.h"
 #include "agent/lane.h"
 #include "agent/os.h"
 #include "agent/real.h"
 #include "agent/sampler.h"
-#include "lib/registry.h"
 
 #define FIRST_SAMPLED 8u
 #define OFTEN_SAMPLED 1024u /* one in 16 up to there, then one in 256 */
@@ -245,15 +245,22 @@ account_alloc(void *p, size_t bytes, const struct frame_record *caller)
           p, bytes);
 }
 
-/* While the address is still the caller's. */
-static __attribute__((noinline, cold)) void
-forget_object(void *p)
+/* While the address is still the caller's.  The block to free, or NULL. */
+static __attribute__((noinline, cold)) void *
+free_object(void *p, uint64_t value)
 {
-    registry_forget_freed(p);
-    count_add(HKC_objects_freed_raw, 1);
+    int worth;
+
+    if (held_is(value)) {
+        held_again(p, value);
+        return NULL;
+    }
+    worth = held_leave(p);
+    book_free(value, (uintptr_t)p);
+    return worth && held_keep(p, index_size(value)) ? NULL : p;
 }
 
-void
+void *
 account_free(void *p)
 {
     uint64_t *cell = index_find((uintptr_t)p);
@@ -261,12 +268,40 @@ account_free(void *p)
 
     if (__builtin_expect(value == 0, 0)) {
         count_add(HKC_unknown_frees, 1);
-        return;
+        return p;
     }
     __atomic_store_n(cell, 0, __ATOMIC_RELAXED);
     if (__builtin_expect((value & INDEX_OBJECT) != 0, 0))
-        forget_object(p);
+        return free_object(p, value);
     book_free(value, (uintptr_t)p);
+    return p;
+}
+
+/* The value without the mark; 0: the block was held back, and is on no
+   books. */
+static __attribute__((noinline, cold)) uint64_t
+move_object(void *p, uint64_t value)
+{
+    if (held_is(value)) {
+        held_again(p, value);
+        held_drop(p, value);
+        return 0;
+    }
+    held_leave(p);
+    return value & ~INDEX_OBJECT;
+}
+
+void
+account_free_now(void *p)
+{
+    uint64_t *cell = index_find((uintptr_t)p);
+    uint64_t value = cell ? __atomic_load_n(cell, __ATOMIC_RELAXED) : 0;
+
+    if (__builtin_expect((value & INDEX_OBJECT) != 0, 0)) {
+        value = move_object(p, value);
+        __atomic_store_n(cell, value, __ATOMIC_RELAXED);
+    }
+    account_free(p);
 }
 
 void
@@ -290,8 +325,9 @@ account_move_before(void *p)
         return 0;
     }
     if (__builtin_expect((value & INDEX_OBJECT) != 0, 0)) {
-        forget_object(p);
-        value &= ~INDEX_OBJECT;
+        value = move_object(p, value);
+        if (!value)
+            return 0;
     }
     __atomic_store_n(cell, value | INDEX_MOVING, __ATOMIC_RELAXED);
     return value;

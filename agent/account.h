@@ -21,7 +21,10 @@
 #include "agent/index.h"
 
 void account_alloc(void *p, size_t bytes, const struct frame_record *caller);
-void account_free(void *p);
+/* The block to really free: p, or NULL if it is held back (held.h). */
+void *account_free(void *p);
+/* The same for a block that cannot be held back. */
+void account_free_now(void *p);
 
 /* p may be freed soon: a hint. */
 static inline void

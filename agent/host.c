@@ -10,6 +10,7 @@
 #include "lib/host.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
 #include "agent/account.h"
 #include "agent/counters.h"
@@ -24,6 +25,7 @@
 #include "agent/thread.h"
 
 #define MARK_WAIT_NS 200000000u
+#define COMPLAINTS_MAX 20
 
 void *
 host_map(size_t bytes)
@@ -34,6 +36,20 @@ host_map(size_t bytes)
         count_add(HKC_object_table_full, 1);
     return p;
 }
+
+void *
+host_map_scratch(size_t bytes)
+{
+    return os_map(bytes);
+}
+
+void
+host_unmap_scratch(void *p, size_t bytes)
+{
+    os_unmap(p, bytes);
+}
+
+const unsigned char host_has_stacks = 1;
 
 int
 host_is_agent(void)
@@ -60,7 +76,7 @@ host_block_adopt(void *ptr)
 {
     uint32_t id = boot_is_recording() ? account_stack_of(ptr, 1) : 0;
 
-    return sampler_is_used && id == STACK_UNSAMPLED ? host_stack() : id;
+    return sampler_is_used && id == STACK_UNSAMPLED ? 0 : id;
 }
 
 void
@@ -96,5 +112,15 @@ host_mark(const char *name)
 void
 host_complain(const char *sentence)
 {
-    say("%s", sentence);
+    static uint32_t complaints;
+
+    if (__atomic_fetch_add(&complaints, 1, __ATOMIC_RELAXED) < COMPLAINTS_MAX)
+        say("%s; heapknot report shows where", sentence);
+}
+
+/* Our own, which publishes first. */
+void
+host_abort(void)
+{
+    abort();
 }

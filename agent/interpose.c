@@ -131,7 +131,7 @@ free(void *p)
         free_slow(p);
         return;
     }
-    account_free(p);
+    p = account_free(p);
     real.free(p);
     interpose_done();
 }
@@ -235,7 +235,7 @@ sdallocx(void *p, size_t bytes, int flags)
     if (!real_resolve() || !real.dallocx || arena_owns(p)) {
         free(p);
     } else if (guard_enter()) {
-        account_free(p);
+        account_free_now(p);
         real.dallocx(p, flags);
         interpose_done();
     } else {

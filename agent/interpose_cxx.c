@@ -171,7 +171,7 @@ plain_new(size_t bytes, size_t alignment)
             return;                                                       \
         }                                                                 \
         if (p && !next->is_malloc && guard_enter()) {                     \
-            account_free(p);                                              \
+            account_free_now(p);                                          \
             interpose_done();                                             \
         }                                                                 \
         ((void (*)types)fn)arguments;                                     \

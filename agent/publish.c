@@ -20,6 +20,7 @@
 
 #include "agent/account.h"
 #include "agent/boot.h"
+#include "agent/companion.h"
 #include "agent/control.h"
 #include "agent/counters.h"
 #include "agent/facts.h"
@@ -247,6 +248,7 @@ write_types(uint32_t count)
     for (uint32_t id = 1; id <= count; id++) {
         const struct hk_type *t = type_get(id);
         struct hkr_type *to = recfile_record(HKR_TYPES, sizeof(*to), id);
+        struct shard_count sum;
 
         if (!t || !to)
             return;
@@ -256,9 +258,10 @@ write_types(uint32_t count)
             to->size_bytes = t->spec.size;
             done.types = id;
         }
-        to->destroyed = load(&t->destroyed);
-        to->created = load(&t->created);
-        to->tracked = load(&t->tracked);
+        type_counts(t, &sum);
+        to->destroyed = sum.destroyed;
+        to->created = sum.created;
+        to->tracked = sum.tracked;
     }
 }
 
@@ -344,12 +347,14 @@ publish_interval_ns(void)
 static int
 write_all(struct hkr_header *h)
 {
-    uint32_t types = type_count();
-    uint32_t stacks = intern_stack_count();
-    uint32_t nodes = intern_node_count();
-    uint32_t modules = modules_count();
+    uint32_t types, stacks, nodes, modules;
     struct totals totals;
 
+    companion_read();
+    types = type_count();
+    stacks = intern_stack_count();
+    nodes = intern_node_count();
+    modules = modules_count();
     if (!lane_tally(stacks))
         return 0;
     memset(&totals, 0, sizeof(totals));
@@ -361,6 +366,7 @@ write_all(struct hkr_header *h)
     write_stacks(stacks, &totals);
     if (done.types)
         recfile_publish_table(HKR_TYPES, done.types);
+    companion_write(done.stacks, done.types);
     facts_write_build_id();
     count_totals(&totals, stacks, nodes);
     write_numbers(h);
@@ -576,6 +582,7 @@ publish_reset(void)
     memset(&done, 0, sizeof(done));
     cost_ns = measured_ns = final_events = 0;
     is_late = is_final = has_failed = 0;
+    companion_reset();
     facts_reset();
     sampler_reset();
     snapshot_reset();

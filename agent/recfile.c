@@ -37,7 +37,7 @@ struct table {
 static struct table tables[] = {
     {.type = HKR_PROC}, {.type = HKR_STRS}, {.type = HKR_MODL},
     {.type = HKR_NODE}, {.type = HKR_STAK}, {.type = HKR_TYPES},
-    {.type = HKR_SCAN},
+    {.type = HKR_SCAN}, {.type = HKR_MIST}, {.type = HKR_HOLD},
 };
 #define TABLE_COUNT (sizeof(tables) / sizeof(tables[0]))
 

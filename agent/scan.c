@@ -127,8 +127,12 @@ has_objects(void)
         return 0;
     for (uint32_t id = 1; id <= types; id++) {
         const hk_type *type = type_get(id);
+        struct shard_count sum;
 
-        if (type && __atomic_load_n(&type->tracked, __ATOMIC_RELAXED))
+        if (!type)
+            continue;
+        type_counts(type, &sum);
+        if (sum.tracked)
             return 1;
     }
     return 0;

@@ -44,11 +44,37 @@
  *      STAK  struct hkr_stack     counters of each stack, updated in place
  *      TYPE  struct hkr_type      counters of each type, updated in place
  *      SCAN  struct hkr_scan      one record a scan
+ *      MIST  struct hkr_mistake   what the program did wrong with its objects
+ *      HOLD  struct hkr_hold      named references, updated in place
  *      FREE  nothing              a chunk that may be used again
  *
  * Names in PROC: "command" (one for each argument, in order), "exe", "pid",
  * "ppid", "host", "boot_id", "cwd", "allocator", "options",
  * "agent_version", "unwinder", "exe_build_id".  Unknown names are ignored.
+ *
+ * Before version 1.2 there is neither MIST nor HOLD: such a recording says
+ * nothing about mistakes and holds.
+ *
+ *
+ * MISTAKES AND HOLDS
+ *
+ * A mistake is told in a sentence: the string `what`, then ": ", the name of
+ * the type and " at " and the address.  Mistakes of one kind, what, type and
+ * place are one record.  Its stacks, each 0 if it is not known:
+ *
+ *      here     where it was made
+ *      origin   where the object was made; of HKR_MISTAKE_PUT_TWICE where it
+ *               was held
+ *      last     where the object died, or if it lives was last released; of
+ *               HKR_MISTAKE_PUT_TWICE where it was put first
+ *
+ * A record of kind 0 is empty: it was being made.  An unknown kind has a
+ * sentence like the others.  There are 256 records at most; the counter
+ * mistakes counts all, mistakes_lost those that are in no record.
+ *
+ * Holds of one name, type and stack are one record; live of the `ever` holds
+ * stand, the oldest since oldest_ns.  HKR_HOLD_ROOT: such a reference is meant
+ * to stay.
  *
  *
  * STREAMS
@@ -150,7 +176,7 @@
 #define HKR_MAGIC "HEAPKNOT" /* 8 bytes, no NUL */
 #define HKR_BYTE_ORDER 0x01020304u
 #define HKR_VERSION_MAJOR 1u /* a reader refuses a larger one */
-#define HKR_VERSION_MINOR 1u /* a reader accepts a larger one */
+#define HKR_VERSION_MINOR 2u /* a reader accepts a larger one */
 
 #define HKR_HEADER_BYTES 4096u
 #define HKR_CONTROL_OFFSET 4096u
@@ -225,6 +251,8 @@ enum hkr_chunk_type {
     HKR_STAK = HKR_TYPE('S', 'T', 'A', 'K'),
     HKR_TYPES = HKR_TYPE('T', 'Y', 'P', 'E'),
     HKR_SCAN = HKR_TYPE('S', 'C', 'A', 'N'),
+    HKR_MIST = HKR_TYPE('M', 'I', 'S', 'T'),
+    HKR_HOLD = HKR_TYPE('H', 'O', 'L', 'D'),
     HKR_TIME = HKR_TYPE('T', 'I', 'M', 'E'),
     HKR_FIND = HKR_TYPE('F', 'I', 'N', 'D'),
     HKR_FREE = HKR_TYPE('F', 'R', 'E', 'E')
@@ -323,6 +351,41 @@ struct hkr_scan {
     uint64_t excess_edges;  /* objects with more edges than references */
     uint32_t culprit;       /* string: the type whose traverse failed, or 0 */
     uint32_t pad2;
+};
+
+/* Kinds of hkr_mistake, the HK_ERROR_* of heapknot.h. */
+enum hkr_mistake_kind {
+    HKR_MISTAKE_UNDERFLOW = 1,
+    HKR_MISTAKE_DEAD = 2,
+    HKR_MISTAKE_SATURATED = 3,
+    HKR_MISTAKE_NULL = 4,
+    HKR_MISTAKE_NO_TYPE = 5,
+    HKR_MISTAKE_TRACKED_TWICE = 6,
+    HKR_MISTAKE_ADOPTED_TWICE = 7,
+    HKR_MISTAKE_FREED = 8,
+    HKR_MISTAKE_PUT_TWICE = 9,
+    HKR_MISTAKE_TOO_MANY_EDGES = 10,
+    HKR_MISTAKE_UNRAISABLE = 11
+};
+/* Since version 1.2, as hkr_hold. */
+struct hkr_mistake {
+    uint32_t kind; /* enum hkr_mistake_kind; 0: empty */
+    uint32_t what; /* string */
+    uint32_t type; /* 0: unknown */
+    uint32_t here, origin, last; /* stacks */
+    uint64_t count;
+    uint64_t first_ns, last_ns; /* when it was made first and last */
+    uint64_t address; /* of the first one's object; 0: there was none */
+};
+
+enum { HKR_HOLD_ROOT = 1 };
+struct hkr_hold {
+    uint32_t name; /* string */
+    uint32_t type; /* 0: unknown */
+    uint32_t stack;
+    uint32_t flags;
+    uint64_t live, ever;
+    uint64_t oldest_ns; /* when the oldest live one was made; 0: none lives */
 };
 
 enum { HKR_GROUP_SUSPECT = 1, HKR_GROUP_CONFIRMED = 2 };

@@ -3,7 +3,7 @@
  *
  * fields.c -- walk, check and compare tables of fields.
  *
- * Called by   type.c (traverse, registration), refcount.c (default dealloc).
+ * Called by   type.c (traverse, clear, registration).
  * Threads     any; the walk also runs in a copy of the process, so it takes
  *             no lock and allocates nothing.
  * Memory      none.
@@ -32,15 +32,24 @@ slist_spec(const hk_field *f)
 }
 
 static int
-walk_array(void **items, size_t count, const char *label, fields_fn fn,
-           void *arg)
+walk_inline(void **items, size_t count, const char *label, fields_fn fn,
+            void *arg)
 {
     int result = 0;
 
-    if (!items)
-        return 0;
     for (size_t i = 0; i < count && !result; i++)
         result = fn(&items[i], label, (ptrdiff_t)i, arg);
+    return result;
+}
+
+static int
+walk_array(void *const *items, const size_t *count, const char *label,
+           fields_fn fn, void *arg)
+{
+    int result = 0;
+
+    for (size_t i = 0; *items && i < *count && !result; i++)
+        result = fn((void **)*items + i, label, (ptrdiff_t)i, arg);
     return result;
 }
 
@@ -70,15 +79,15 @@ walk_row(const hk_field *f, char *base, fields_fn fn, void *arg)
     case HK_REF:
         return fn(at, f->label, -1, arg);
     case HK_REF_INLINE:
-        return walk_array(at, f->count, f->label, fn, arg);
+        return walk_inline(at, f->count, f->label, fn, arg);
     case HK_REF_ARRAY:
-        return walk_array((void **)*at, *(size_t *)(base + f->count), f->label,
+        return walk_array(at, (size_t *)(void *)(base + f->count), f->label,
                           fn, arg);
     case HK_EMBED:
         return fields_walk(embedded_table(f), at, fn, arg);
     case HK_SLIST:
         return walk_slist((char *)*at, slist_spec(f), f->label, fn, arg);
-    default: /* HK_WEAK is no edge */
+    default: /* HK_WEAK and HK_WEAKREF are no edges */
         return 0;
     }
 }
@@ -91,6 +100,144 @@ fields_walk(const hk_field *fields, void *base, fields_fn fn, void *arg)
     for (; fields && fields->kind != HK_END && !result; fields++)
         result = walk_row(fields, (char *)base, fn, arg);
     return result;
+}
+
+/* Pointer and length are read each time, and from the beginning if they have
+   changed: a child may take itself out of the array at its end. */
+static void
+drop_array(const hk_field *f, char *base, fields_fn fn)
+{
+    void *const *items = (void *const *)(void *)(base + f->offset);
+    const size_t *count = (const size_t *)(void *)(base + f->count);
+    size_t had = *count;
+    void *at = *items;
+
+    for (size_t i = 0; *items && i < *count; i++) {
+        fn((void **)*items + i, f->label, (ptrdiff_t)i, NULL);
+        if (*items != at || *count != had) {
+            at = *items;
+            had = *count;
+            i = (size_t)-1;
+        }
+    }
+}
+
+/* What the end of a child does to the list finds it empty: the nodes are back
+   when all are dropped, before those that came meanwhile. */
+static void
+drop_slist(const hk_field *f, void **first, fields_fn fn)
+{
+    const hk_slist_spec *list = slist_spec(f);
+    char *head = *first, *last = NULL, *next;
+
+    *first = NULL;
+    for (char *node = head; node; node = next == head ? NULL : next) {
+        next = *(char **)(void *)(node + list->next_offset);
+        fn((void **)(void *)(node + list->ref_offset), f->label, -1, NULL);
+        last = node;
+    }
+    if (!head)
+        return;
+    if (*first)
+        *(void **)(void *)(last + list->next_offset) = *first;
+    *first = head;
+}
+
+void
+fields_drop(const hk_field *fields, void *base, fields_fn fn)
+{
+    for (; fields && fields->kind != HK_END; fields++) {
+        void *at = (char *)base + fields->offset;
+
+        if (fields->kind == HK_SLIST)
+            drop_slist(fields, at, fn);
+        else if (fields->kind == HK_REF_ARRAY)
+            drop_array(fields, base, fn);
+        else if (fields->kind == HK_EMBED)
+            fields_drop(embedded_table(fields), at, fn);
+        else
+            walk_row(fields, base, fn, NULL);
+    }
+}
+
+int
+fields_overlap(const hk_field *fields, size_t base, size_t from, size_t to)
+{
+    for (; fields && fields->kind != HK_END; fields++) {
+        size_t at = base + fields->offset;
+        size_t bytes = fields->kind == HK_REF_INLINE
+                           ? fields->count * sizeof(void *)
+                           : sizeof(void *);
+
+        if (fields->kind == HK_EMBED
+                ? fields_overlap(embedded_table(fields), at, from, to)
+                : at < to && from < at + bytes)
+            return 1;
+    }
+    return 0;
+}
+
+void
+fields_walk_weakrefs(const hk_field *fields, void *base, void (*fn)(hk_weak **))
+{
+    for (; fields && fields->kind != HK_END; fields++) {
+        void *at = (char *)base + fields->offset;
+
+        if (fields->kind == HK_WEAKREF)
+            fn(at);
+        else if (fields->kind == HK_EMBED)
+            fields_walk_weakrefs(embedded_table(fields), at, fn);
+    }
+}
+
+int
+fields_have(const hk_field *fields, int kind)
+{
+    for (; fields && fields->kind != HK_END; fields++)
+        if (fields->kind == kind
+            || (fields->kind == HK_EMBED
+                && fields_have(embedded_table(fields), kind)))
+            return 1;
+    return 0;
+}
+
+static int
+flatten_row(const hk_field *f, size_t base, uint32_t *offsets, int room)
+{
+    size_t n = f->kind == HK_REF ? 1 : f->count;
+
+    switch (f->kind) {
+    case HK_REF:
+    case HK_REF_INLINE:
+        if (n > (size_t)room || base + f->offset > UINT32_MAX - 8 * n)
+            return -1;
+        for (size_t i = 0; i < n; i++)
+            offsets[i] = (uint32_t)(base + f->offset + i * sizeof(void *));
+        return (int)n;
+    case HK_EMBED:
+        return fields_flatten(embedded_table(f), base + f->offset, offsets,
+                              room);
+    case HK_WEAK:
+    case HK_WEAKREF:
+        return 0;
+    default:
+        return -1;
+    }
+}
+
+int
+fields_flatten(const hk_field *fields, size_t base, uint32_t *offsets,
+               int room)
+{
+    int n = 0, more;
+
+    for (; fields && fields->kind != HK_END; fields++) {
+        more = flatten_row(fields, base, offsets + n, room - n);
+        if (more < 0)
+            return -1;
+        n += more;
+    }
+    return n;
 }
 
 /* ---- check -------------------------------------------------------------- */
@@ -128,7 +275,7 @@ check_row(const hk_field *f, size_t size, const char *type_name, int depth)
 {
     const size_t ptr = sizeof(void *);
 
-    if (f->kind < HK_END || f->kind > HK_SLIST)
+    if (f->kind < HK_END || f->kind > HK_WEAKREF)
         return refuse(type_name, f, "has an unknown kind");
     if (!f->label)
         return refuse(type_name, f, "needs a label");

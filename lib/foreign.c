@@ -36,7 +36,9 @@
 
 #include "lib/error.h"
 #include "lib/host.h"
+#include "lib/mistake.h"
 #include "lib/registry.h"
+#include "lib/shard.h"
 #include "lib/type.h"
 
 #define LEVELS 18
@@ -201,8 +203,11 @@ count_destroyed(uint32_t slot)
 {
     hk_type *type = registry_type(slot);
 
-    if (type)
-        __atomic_fetch_add(&type->destroyed, 1, __ATOMIC_RELAXED);
+    if (!type)
+        return;
+    type_count_shared(type, 0, 1);
+    if (type->is_container)
+        shard_count_freed();
 }
 
 static int
@@ -234,7 +239,8 @@ enter(void *ptr, hk_type *type)
 
     if (!stack)
         stack = host_stack();
-    slot = registry_add(ptr, type, stack);
+    slot = registry_add(ptr, type, stack,
+                        type->is_container ? RECORD_TRACKED : RECORD_PARKED);
     if (!slot)
         return ENOMEM;
     code = foreign_insert(ptr, slot);
@@ -242,7 +248,9 @@ enter(void *ptr, hk_type *type)
         registry_remove(slot);
         return code;
     }
-    __atomic_fetch_add(&type->created, 1, __ATOMIC_RELAXED);
+    type_count_shared(type, 1, 0);
+    if (type->is_container)
+        shard_count_allocated();
     return 0;
 }
 
@@ -263,6 +271,9 @@ hk_adopt(void *ptr, hk_type *type)
         return 0;
     if (code == ENOMEM)
         host_block_forget(ptr);
+    if (code == EEXIST)
+        mistake(HK_ERROR_ADOPTED_TWICE, ptr, type, registry_find(ptr),
+                "adopted twice");
     error_set(code, "hk_adopt: %s %p %s", type->spec.name, ptr,
               code == EEXIST ? "was adopted before" : "found no memory");
     return -1;

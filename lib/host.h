@@ -16,16 +16,20 @@
 /* Zeroed memory for metadata, kept for ever; NULL if there is no more (the
    host counts that).  Never the program's allocator. */
 void *host_map(size_t bytes);
+/* The same, for the length of a collection; in huge pages where it pays. */
+void *host_map_scratch(size_t bytes);
+void host_unmap_scratch(void *p, size_t bytes);
 
-/* Is this the agent? */
-int host_is_agent(void);
+/* Is this the agent?  It has stacks and a clock for each object then. */
+extern const unsigned char host_has_stacks;
+int host_is_agent(void); /* and it records */
 
 /* Id of the caller's call stack (struct hkr_stack), without frames of this
    library; 0 where no stacks are taken.  Keeps errno. */
 uint32_t host_stack(void);
 
 /* Stack of the malloc that made the block at ptr, and from now on a free() of
-   it calls registry_forget_freed(); 0 if unknown. */
+   it calls quarantine_block_freed(); 0 if unknown. */
 uint32_t host_block_adopt(void *ptr);
 /* The reverse: a free of ptr is nothing special any more. */
 void host_block_forget(void *ptr);
@@ -38,5 +42,8 @@ void host_mark(const char *name);
 
 /* One line on stderr, capped in number, for an error of the program. */
 void host_complain(const char *sentence);
+
+/* Ends the process as abort() does; the recording is brought up to date. */
+void host_abort(void) __attribute__((noreturn));
 
 #endif

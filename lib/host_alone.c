@@ -10,6 +10,7 @@
  */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
@@ -17,6 +18,7 @@
 #include "lib/host.h"
 
 #define COMPLAINTS_MAX 20
+#define HUGE_BYTES ((size_t)2 << 20)
 
 static uint64_t start_ms;
 static unsigned complaints;
@@ -31,6 +33,26 @@ host_map(size_t bytes)
     errno = saved;
     return p == MAP_FAILED ? NULL : p;
 }
+
+void *
+host_map_scratch(size_t bytes)
+{
+    void *p = host_map(bytes);
+    int saved = errno;
+
+    if (p && bytes >= HUGE_BYTES)
+        madvise(p, bytes, MADV_HUGEPAGE);
+    errno = saved;
+    return p;
+}
+
+void
+host_unmap_scratch(void *p, size_t bytes)
+{
+    munmap(p, bytes);
+}
+
+const unsigned char host_has_stacks = 0;
 
 int
 host_is_agent(void)
@@ -93,4 +115,10 @@ host_complain(const char *sentence)
             n = 0; /* nowhere to say it */
     }
     errno = saved;
+}
+
+void
+host_abort(void)
+{
+    abort();
 }

@@ -5,7 +5,7 @@
  *
  * Called by   the program; refcount.c when an object dies.
  * Threads     any.
- * Memory      objects are the program's: calloc(), or what it brings.
+ * Memory      objects are the program's: malloc(), or what it brings.
  * Fails       hk_new: ENOMEM.  An object that finds no room in the registry
  *             lives on untracked, and the host counts that.
  * Invariants  hk_object.slot names a record of this object or is 0.  An object
@@ -17,12 +17,17 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "lib/error.h"
 #include "lib/foreign.h"
 #include "lib/host.h"
+#include "lib/mistake.h"
 #include "lib/registry.h"
+#include "lib/shard.h"
 #include "lib/type.h"
+
+#define SMALL 512u /* bytes that are zeroed here */
 
 static inline hk_object *
 header_at(const hk_type *type, void *self)
@@ -36,6 +41,19 @@ object_self(const hk_type *type, hk_object *header)
     return (char *)header - type->spec.header_offset;
 }
 
+/* Of an object that is not in the side table, which may be one whose header is
+   further in and whose end has begun, or a foreign one that was forgotten. */
+static int
+begins_with_header(const hk_object *header)
+{
+    const hk_type *type = type_get(header->type);
+    uint32_t slot = __atomic_load_n(&header->slot, __ATOMIC_RELAXED);
+    const struct record *r = slot ? registry_record(slot) : NULL;
+
+    return type && !type_is_foreign(type) && !type->spec.header_offset
+           && (!slot || (r && registry_object(r) == header));
+}
+
 hk_object *
 object_header(void *object)
 {
@@ -46,28 +64,32 @@ object_header(void *object)
         return object;
     slot = registry_find(object);
     if (!slot)
-        return object;
+        return begins_with_header(object) ? object : NULL;
     type = registry_type(slot);
     if (!type || type->spec.flags & HK_TYPE_FOREIGN)
         return NULL;
     return header_at(type, object);
 }
 
-static inline int
-is_leaf(const hk_type *type)
+hk_type *
+object_type(void *object)
 {
-    return (type->spec.flags & HK_TYPE_LEAF) != 0;
+    const hk_object *header = object_header(object);
+
+    return header ? type_get(header->type)
+                  : registry_type(registry_find(object));
 }
 
 /* Enters an object that cannot be found by its address alone. */
 static int
 enter_parked(hk_object *header, void *self, const hk_type *type)
 {
-    uint32_t slot = registry_add_parked(self, type, host_stack());
+    uint32_t slot = registry_add(self, type, host_stack(), RECORD_PARKED);
 
     if (!slot)
         return ENOMEM;
     __atomic_store_n(&header->slot, slot, __ATOMIC_RELEASE);
+    host_block_adopt(self);
     if (foreign_insert(self, slot) == 0)
         return 0;
     __atomic_store_n(&header->slot, 0, __ATOMIC_RELEASE);
@@ -75,40 +97,72 @@ enter_parked(hk_object *header, void *self, const hk_type *type)
     return ENOMEM;
 }
 
+static inline void
+fill_header(hk_object *header, const hk_type *type, uint32_t slot,
+            unsigned bits)
+{
+    __atomic_store_n(&header->word, HK_WORD_ONE, __ATOMIC_RELAXED);
+    __atomic_store_n(&header->slot, slot, __ATOMIC_RELAXED);
+    header->type = type->id;
+    __atomic_store_n(&header->bits, (uint16_t)bits, __ATOMIC_RELAXED);
+}
+
+static void
+count_birth(hk_type *type)
+{
+    struct shard *s = shard_mine();
+
+    type_count_created(type);
+    if (type->is_container && s)
+        shard_note_alloc(s);
+    else if (type->is_container)
+        shard_count_allocated();
+}
+
 static int
 prepare(void *self, hk_type *type)
 {
     hk_object *header = header_at(type, self);
-    unsigned bits = host_is_agent() && !is_leaf(type) ? HK_BIT_WATCHED : 0;
+    unsigned bits = type->new_bits;
 
-    __atomic_store_n(&header->word, HK_WORD_ONE, __ATOMIC_RELAXED);
-    __atomic_store_n(&header->slot, 0, __ATOMIC_RELAXED);
-    header->type = type->id;
-    __atomic_store_n(&header->bits, (uint16_t)bits, __ATOMIC_RELAXED);
+    if (host_has_stacks && type->is_container && host_is_agent())
+        bits |= HK_BIT_WATCHED;
+    fill_header(header, type, 0, bits);
     if (type->spec.header_offset && enter_parked(header, self, type))
         return ENOMEM;
-    __atomic_fetch_add(&type->created, 1, __ATOMIC_RELAXED);
+    count_birth(type);
     return 0;
 }
 
-/* A container.  Two threads may come at once: the first to store its slot
-   wins. */
-static void
+/* An object that keeps its record while it is not tracked. */
+static int
+retrack(uint32_t slot)
+{
+    if (!registry_unpark(slot))
+        return 0;
+    registry_renew(slot);
+    return 1;
+}
+
+/* A container; 0 if it was tracked.  Two threads may come at once: the first
+   to store its slot wins. */
+static int
 track(hk_object *header, void *self, hk_type *type)
 {
     uint32_t slot = __atomic_load_n(&header->slot, __ATOMIC_ACQUIRE);
     uint32_t fresh;
 
-    if (slot) {
-        if (type->spec.header_offset)
-            registry_unpark(slot);
-        return;
-    }
-    fresh = registry_add(self, type, host_stack());
-    if (fresh
-        && !__atomic_compare_exchange_n(&header->slot, &slot, fresh, 0,
-                                        __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
-        registry_remove(fresh);
+    if (slot)
+        return type->spec.header_offset && retrack(slot);
+    host_block_adopt(self);
+    fresh = registry_add(self, type, host_stack(), RECORD_PARKED);
+    if (!fresh)
+        return 1;
+    if (__atomic_compare_exchange_n(&header->slot, &slot, fresh, 0,
+                                    __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+        return registry_unpark(fresh);
+    registry_remove(fresh);
+    return 0;
 }
 
 static void
@@ -138,8 +192,9 @@ makes_objects(const hk_type *type, const char *caller)
     return 0;
 }
 
-void *
-hk_new_extra(hk_type *type, size_t extra_bytes)
+/* Everything that the usual object does not need. */
+static void *
+new_slow(hk_type *type, size_t extra_bytes)
 {
     void *self;
 
@@ -153,22 +208,65 @@ hk_new_extra(hk_type *type, size_t extra_bytes)
         error_set(ENOMEM, "hk_new: no memory for a %s", type->spec.name);
         return NULL;
     }
-    if (!is_leaf(type))
+    if (type->is_container)
         track(header_at(type, self), self, type);
     return self;
 }
 
 void *
+hk_new_extra(hk_type *type, size_t extra_bytes)
+{
+    return new_slow(type, extra_bytes);
+}
+
+/* Two stores of 16 bytes that may overlap, or four: cheaper than a call. */
+static inline void
+zero_small(char *p, size_t n)
+{
+    if (n < 16 || n > 64) {
+        memset(p, 0, n);
+        return;
+    }
+    memset(p, 0, 16);
+    memset(p + n - 16, 0, 16);
+    if (n > 32) {
+        memset(p + 16, 0, 16);
+        memset(p + n - 32, 0, 16);
+    }
+}
+
+/* A small object whose header comes first: malloc, since glibc's calloc does
+   not use a thread's cache of blocks. */
+void *
 hk_new(hk_type *type)
 {
-    return hk_new_extra(type, 0);
+    struct shard *s;
+    hk_object *header;
+    char *self;
+
+    if (!type || !type->is_simple || type->spec.size > SMALL
+        || !(s = shard_mine()) || !(self = malloc(type->spec.size)))
+        return new_slow(type, 0);
+    zero_small(self + sizeof(hk_object),
+               type->spec.size - sizeof(hk_object));
+    header = (hk_object *)(void *)self;
+    fill_header(header, type, 0, type->new_bits);
+    if (type->is_container) {
+        if (__builtin_expect(!registry_enter(s, header, type), 0))
+            shard_add(&s->counts[type->id].tracked, (uint64_t)-1);
+        shard_note_alloc(s);
+    }
+    shard_add(&s->counts[type->id].created, 1);
+    return self;
 }
 
 void
 hk_init(void *mem, hk_type *type)
 {
-    if (!mem || !makes_objects(type, "hk_init"))
-        host_complain(mem ? hk_last_error() : "hk_init: no memory given");
+    if (!mem)
+        mistake(HK_ERROR_NULL, NULL, type, 0, "hk_init of no memory");
+    else if (!makes_objects(type, "hk_init"))
+        mistake(HK_ERROR_NO_TYPE, mem, type, 0, "%s", hk_last_error());
     else if (prepare(mem, type))
         host_complain("hk_init: no memory to register an object");
 }
@@ -185,8 +283,14 @@ hk_track(void *obj)
     hk_object *header = obj ? object_header(obj) : NULL;
     hk_type *type = type_of(header);
 
-    if (type && !is_leaf(type))
-        track(header, obj, type);
+    shard_mine(); /* this thread uses the library */
+    if (!type)
+        mistake(obj ? HK_ERROR_NO_TYPE : HK_ERROR_NULL, obj, NULL, 0,
+                "hk_track of %s", obj ? "what is no object" : "NULL");
+    else if (type->is_container && !track(header, obj, type))
+        mistake(HK_ERROR_TRACKED_TWICE, obj, type,
+                __atomic_load_n(&header->slot, __ATOMIC_RELAXED),
+                "tracked twice");
 }
 
 void
@@ -196,11 +300,12 @@ hk_untrack(void *obj)
     const hk_type *type = type_of(header);
     uint32_t slot;
 
-    if (type && type->spec.header_offset) {
-        slot = __atomic_load_n(&header->slot, __ATOMIC_ACQUIRE);
-        if (slot)
-            registry_park(slot);
-    } else if (type)
+    if (!type)
+        return;
+    slot = __atomic_load_n(&header->slot, __ATOMIC_ACQUIRE);
+    if (slot)
+        registry_park(slot); /* before the header lets go of it */
+    if (!type->spec.header_offset)
         untrack(header);
 }
 

@@ -8,15 +8,25 @@
 
 #include "heapknot.h"
 
-/* Bits of hk_object.bits besides HK_BIT_WATCHED. */
-#define OBJECT_FINALIZED 2u /* its finalize has run */
-#define OBJECT_PARKED 4u    /* its record was parked when its death was put
+/* Bits of hk_object.bits besides HK_BIT_*. */
+#define OBJECT_FINALIZED 4u /* its finalize has run */
+#define OBJECT_PARKED 8u    /* its record was parked when its death was put
                                off */
+#define OBJECT_WEAK 16u     /* there is, or was, a weak reference to it */
+#define OBJECT_DEAD 32u     /* its end has begun, or it is quarantined */
+#define OBJECT_LENT_RECORD 64u /* has a record for as long as its death is
+                                  put off */
 
 void *object_self(const hk_type *type, hk_object *header);
 
 /* The header of an object named by its struct; NULL for a foreign one. */
 hk_object *object_header(void *object);
+
+/* Its type, foreign or not; NULL: it is no object. */
+hk_type *object_type(void *object);
+
+/* hk_try_incref(), but a saturated count is left to the caller to report. */
+int object_try_incref(hk_object *header, int *saturated);
 
 /* The object dies: the registry forgets it. */
 void object_leave(hk_object *header, const hk_type *type);

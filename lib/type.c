@@ -21,6 +21,7 @@
 #include "lib/fields.h"
 #include "lib/host.h"
 #include "lib/registry.h"
+#include "lib/start.h"
 
 #define TYPES_MAX 65535u
 #define BLOCK_TYPES 64u
@@ -28,7 +29,7 @@
 /* What a spec had in the first version: a shorter one is a mistake. */
 #define SPEC_MIN (offsetof(hk_type_spec, refcount_bias) + sizeof(intptr_t))
 
-static hk_type *types[TYPES_MAX + 1];
+hk_type *type_table[TYPES_MAX + 1];
 static uint32_t name_hashes[TYPES_MAX + 1]; /* 0: not known yet */
 static uint32_t count;
 static int lookup_needed;
@@ -41,13 +42,6 @@ uint32_t
 type_count(void)
 {
     return __atomic_load_n(&count, __ATOMIC_ACQUIRE);
-}
-
-hk_type *
-type_get(uint32_t id)
-{
-    return id <= TYPES_MAX ? __atomic_load_n(&types[id], __ATOMIC_ACQUIRE)
-                           : NULL;
 }
 
 int
@@ -78,6 +72,25 @@ check_foreign(const hk_type_spec *s)
     return 0;
 }
 
+/* Callbacks that could never run are a misunderstanding. */
+static int
+check_callbacks(const hk_type_spec *s)
+{
+    if (!(s->flags & HK_TYPE_FOREIGN) && (s->retain || s->release))
+        return refuse(s, "retain and release are for HK_TYPE_FOREIGN");
+    if (!s->retain != !s->release)
+        return refuse(s, "retain and release come together");
+    if (s->flags & HK_TYPE_FOREIGN
+        && (s->dealloc || s->finalize || s->legacy_del))
+        return refuse(s, "a foreign object has an end of its own: no dealloc,"
+                      " finalize or legacy_del");
+    if (s->flags & HK_TYPE_LEAF && (s->fields || s->traverse || s->clear))
+        return refuse(s, "a leaf has no fields, traverse or clear");
+    if (s->flags & HK_TYPE_IMMUTABLE && s->clear)
+        return refuse(s, "an immutable type has no clear");
+    return 0;
+}
+
 static int
 check_header(const hk_type_spec *s)
 {
@@ -98,13 +111,21 @@ check_spec(const hk_type_spec *s)
     }
     if (s->size == 0)
         return refuse(s, "size is 0");
-    if (s->flags & ~(unsigned)(HK_TYPE_LEAF | HK_TYPE_FOREIGN))
+    if (s->flags
+        & ~(unsigned)(HK_TYPE_LEAF | HK_TYPE_FOREIGN | HK_TYPE_NONATOMIC
+                      | HK_TYPE_IMMUTABLE))
         return refuse(s, "flags has a bit that this library does not know");
     if (s->flags & HK_TYPE_FOREIGN ? check_foreign(s) : check_header(s))
         return -1;
     if (!(s->flags & HK_TYPE_LEAF) && !s->fields && !s->traverse)
         return refuse(s, "needs fields or traverse, or HK_TYPE_LEAF");
-    return fields_check(s->fields, s->size, s->name);
+    if (check_callbacks(s) || fields_check(s->fields, s->size, s->name))
+        return -1;
+    if (!(s->flags & HK_TYPE_FOREIGN)
+        && fields_overlap(s->fields, 0, s->header_offset,
+                          s->header_offset + sizeof(hk_object)))
+        return refuse(s, "a field lies on its header");
+    return 0;
 }
 
 /* A copy of the caller's spec, which may be of an older, shorter kind. */
@@ -136,7 +157,8 @@ callbacks_equal(const hk_type_spec *a, const hk_type_spec *b)
     return a->traverse == b->traverse && a->clear == b->clear
            && a->finalize == b->finalize && a->legacy_del == b->legacy_del
            && a->dealloc == b->dealloc && a->describe == b->describe
-           && a->extra_size == b->extra_size;
+           && a->extra_size == b->extra_size && a->retain == b->retain
+           && a->release == b->release;
 }
 
 static int
@@ -159,6 +181,22 @@ hash_name(const char *name)
     return h ? h : 1;
 }
 
+static void
+prepare(hk_type *t, const hk_type_spec *s)
+{
+    t->spec = *s;
+    t->is_container = !(s->flags & HK_TYPE_LEAF);
+    t->ref_count = (int8_t)(s->traverse ? -1
+                                        : fields_flatten(s->fields, 0, t->refs,
+                                                         TYPE_REFS_MAX));
+    t->has_weakrefs = fields_have(s->fields, HK_WEAKREF) != 0;
+    t->is_simple = t->ref_count >= 0 && !t->has_weakrefs && !s->header_offset
+                   && !s->finalize && !s->legacy_del && !s->dealloc
+                   && !s->clear && !(s->flags & HK_TYPE_FOREIGN)
+                   && !host_has_stacks;
+    t->new_bits = s->flags & HK_TYPE_NONATOMIC ? HK_BIT_NONATOMIC : 0;
+}
+
 static hk_type *
 make_type(const hk_type_spec *spec)
 {
@@ -173,7 +211,7 @@ make_type(const hk_type_spec *spec)
                               BLOCK_TYPES * sizeof(hk_type));
     if (!block)
         return NULL;
-    block[n % BLOCK_TYPES].spec = *spec;
+    prepare(&block[n % BLOCK_TYPES], spec);
     return &block[n % BLOCK_TYPES];
 }
 
@@ -198,9 +236,14 @@ claim_id(uint32_t id, hk_type *type, uint32_t hash)
     hk_type *other = NULL;
 
     type->id = (uint16_t)id;
-    if (!__atomic_compare_exchange_n(&types[id], &other, type, 0,
+    type->is_simple &= id < SHARD_TYPES;
+    type->new_kind =
+        (struct record){.type = type->id, .state = RECORD_TRACKED}.kind;
+    if (!__atomic_compare_exchange_n(&type_table[id], &other, type, 0,
                                      __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
         return other;
+    if (type->spec.finalize || type->spec.legacy_del)
+        registry_show_order();
     publish(type, hash);
     return type;
 }
@@ -248,6 +291,7 @@ hk_type_register(const hk_type_spec *spec)
 {
     hk_type_spec copy;
 
+    start_is_linked();
     return take_spec(spec, &copy) ? NULL : find_or_enter(&copy);
 }
 
@@ -263,13 +307,73 @@ void
 hk_type_counts(const hk_type *type, uint64_t *created, uint64_t *destroyed,
                uint64_t *tracked)
 {
-    /* in this order, so that never more died than were made */
+    struct shard_count sum = {0, 0, 0};
+
+    if (type)
+        type_counts(type, &sum);
     if (destroyed)
-        *destroyed = __atomic_load_n(&type->destroyed, __ATOMIC_ACQUIRE);
+        *destroyed = sum.destroyed;
     if (created)
-        *created = __atomic_load_n(&type->created, __ATOMIC_RELAXED);
+        *created = sum.created;
     if (tracked)
-        *tracked = __atomic_load_n(&type->tracked, __ATOMIC_RELAXED);
+        *tracked = sum.tracked;
+}
+
+/* Destroyed ones first: hardly ever more seem to have died than were made. */
+void
+type_counts(const hk_type *type, struct shard_count *sum)
+{
+    const struct shard_count *c = &type->shared;
+    uint64_t destroyed = __atomic_load_n(&c->destroyed, __ATOMIC_ACQUIRE);
+
+    memset(sum, 0, sizeof(*sum));
+    if (type->id < SHARD_TYPES)
+        shard_sum(type->id, sum);
+    sum->destroyed += destroyed;
+    sum->created += __atomic_load_n(&c->created, __ATOMIC_RELAXED);
+    sum->tracked += __atomic_load_n(&c->tracked, __ATOMIC_RELAXED);
+    if (sum->destroyed > sum->created)
+        sum->destroyed = sum->created;
+    sum->tracked += sum->created - sum->destroyed;
+    if (!type->is_container || sum->tracked > INT64_MAX)
+        sum->tracked = 0;
+}
+
+/* This thread's counts of the type; NULL: it keeps none. */
+static struct shard_count *
+own_count(const hk_type *type)
+{
+    struct shard *s = shard_self;
+
+    return s && type->id < SHARD_TYPES ? &s->counts[type->id] : NULL;
+}
+
+void
+type_count_created(hk_type *type)
+{
+    struct shard_count *c = own_count(type);
+
+    if (c) {
+        shard_add(&c->created, 1);
+        shard_add(&c->tracked, (uint64_t)-1);
+    } else {
+        __atomic_fetch_add(&type->shared.created, 1, __ATOMIC_RELAXED);
+        __atomic_fetch_sub(&type->shared.tracked, 1, __ATOMIC_RELAXED);
+    }
+}
+
+void
+type_count_destroyed(hk_type *type)
+{
+    struct shard_count *c = own_count(type);
+
+    if (c) {
+        shard_add(&c->destroyed, 1);
+        shard_add(&c->tracked, 1);
+    } else {
+        __atomic_fetch_add(&type->shared.destroyed, 1, __ATOMIC_RELAXED);
+        __atomic_fetch_add(&type->shared.tracked, 1, __ATOMIC_RELAXED);
+    }
 }
 
 static const hk_object *

@@ -13,15 +13,50 @@
 #include <stdint.h>
 
 #include "heapknot.h"
+#include "lib/shard.h"
+
+#define TYPE_REFS_MAX 12
 
 struct hk_type {
     hk_type_spec spec; /* a copy, zero-extended from older callers */
     uint16_t id;
-    uint64_t created, destroyed, tracked; /* __atomic, relaxed */
+    uint8_t is_container; /* not a leaf: its objects are tracked */
+    uint8_t is_simple;    /* its objects end by dropping refs[] and free() */
+    int8_t ref_count;     /* -1: ask type_traverse */
+    uint8_t has_weakrefs; /* its table has an HK_WEAKREF */
+    uint16_t new_bits;    /* of hk_object, at birth */
+    uint32_t new_kind;    /* of struct record */
+    uint32_t refs[TYPE_REFS_MAX]; /* offsets of all strong references */
+    struct shard_count shared;    /* what no shard counts; __atomic, relaxed */
 };
 
 uint32_t type_count(void);       /* ids 1 .. type_count() are published */
-hk_type *type_get(uint32_t id);  /* NULL: none */
+
+extern hk_type *type_table[65536] __attribute__((visibility("hidden")));
+
+/* NULL: none. */
+static inline hk_type *
+type_get(uint32_t id)
+{
+    return id <= UINT16_MAX
+               ? __atomic_load_n(&type_table[id], __ATOMIC_ACQUIRE)
+               : NULL;
+}
+
+/* Created, destroyed and tracked objects (as such), in all threads. */
+void type_counts(const hk_type *type, struct shard_count *sum);
+/* An object more, or one that has ended; not tracked yet, or no more. */
+void type_count_created(hk_type *type);
+void type_count_destroyed(hk_type *type);
+/* The same by whoever may be in a signal handler. */
+static inline void
+type_count_shared(hk_type *type, uint64_t created, uint64_t destroyed)
+{
+    __atomic_fetch_add(&type->shared.created, created, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&type->shared.destroyed, destroyed, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&type->shared.tracked, destroyed - created,
+                       __ATOMIC_RELAXED);
+}
 
 /* References of an object of this type, from its header or its own count. */
 uint64_t type_refcount(const hk_type *type, const void *object);
@@ -33,6 +68,20 @@ size_t type_object_bytes(const hk_type *type, const void *object);
 /* 1 once there is a type whose objects do not begin with their header: then
    an address has to be looked up (object_header). */
 int type_lookup_needed(void);
+
+static inline int
+type_is_foreign(const hk_type *type)
+{
+    return (type->spec.flags & HK_TYPE_FOREIGN) != 0;
+}
+
+/* Can the collector end its objects? */
+static inline int
+type_is_collectable(const hk_type *type)
+{
+    return !type->spec.legacy_del
+           && (!type_is_foreign(type) || type->spec.release);
+}
 
 /* Visits every strong reference: fields first, then spec.traverse.  Takes no
    lock, allocates and changes nothing: it runs in a copy of the process. */

@@ -16,6 +16,19 @@ AC_DEFUN([HK_REQUIRE_LIB],
 [AC_CHECK_LIB([$2], [$3], [$1_LIBS=-l$2], [HK_MISSING([lib$2], [$4])])
 AC_SUBST([$1_LIBS])])
 
+dnl HK_OPTIONAL_GLIB: sets GLIB_CFLAGS and GLIB_LIBS (GObject's), or leaves
+dnl them empty; only tests use it.
+AC_DEFUN([HK_OPTIONAL_GLIB],
+[AC_MSG_CHECKING([for GObject])
+GLIB_CFLAGS= GLIB_LIBS=
+AS_IF([hk_flags=`pkg-config --cflags gobject-2.0 2>/dev/null`],
+    [GLIB_CFLAGS="-DHAVE_GOBJECT $hk_flags"
+    GLIB_LIBS=`pkg-config --libs gobject-2.0`
+    AC_MSG_RESULT([yes])],
+    [AC_MSG_RESULT([no])])
+AC_SUBST([GLIB_CFLAGS])
+AC_SUBST([GLIB_LIBS])])
+
 dnl HK_JEMALLOC_PIC: the archive that becomes the agent's private jemalloc.
 AC_DEFUN([HK_JEMALLOC_PIC],
 [AC_ARG_WITH([jemalloc-pic],

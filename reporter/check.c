@@ -86,6 +86,41 @@ check_stacks(struct recording *rec, struct fail *why)
     return 0;
 }
 
+static int
+check_mistakes(struct recording *rec, struct fail *why)
+{
+    static const char stack[] = "the stack of a mistake";
+
+    for (uint32_t i = 1; i < rec->mistake_count; i++) {
+        struct hkr_mistake *m = &rec->mistakes[i];
+
+        if (check_string(rec, &m->what, "the sentence of a mistake", why)
+            || check_id(rec, &m->type, rec->type_count,
+                        "the type of a mistake", why)
+            || check_id(rec, &m->here, rec->stack_count, stack, why)
+            || check_id(rec, &m->origin, rec->stack_count, stack, why)
+            || check_id(rec, &m->last, rec->stack_count, stack, why))
+            return -1;
+    }
+    return 0;
+}
+
+static int
+check_holds(struct recording *rec, struct fail *why)
+{
+    for (uint32_t i = 1; i < rec->hold_count; i++) {
+        struct hkr_hold *h = &rec->holds[i];
+
+        if (check_string(rec, &h->name, "the name of a hold", why)
+            || check_id(rec, &h->type, rec->type_count, "the type of a hold",
+                        why)
+            || check_id(rec, &h->stack, rec->stack_count,
+                        "the stack of a hold", why))
+            return -1;
+    }
+    return 0;
+}
+
 int
 check_tables(struct recording *rec, struct fail *why)
 {
@@ -99,7 +134,7 @@ check_tables(struct recording *rec, struct fail *why)
         if (check_string(rec, &rec->scans[i].culprit,
                          "the culprit of a scan", why))
             return -1;
-    return 0;
+    return check_mistakes(rec, why) || check_holds(rec, why) ? -1 : 0;
 }
 
 /* Walks `count` entries of `numbers` numbers behind their ids; *at moves on.

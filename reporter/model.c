@@ -25,6 +25,8 @@ recording_close(struct recording *rec)
     free(rec->stacks);
     free(rec->types);
     free(rec->scans);
+    free(rec->mistakes);
+    free(rec->holds);
     free(rec->snapshots);
     free(rec->groups);
     free(rec->strings);

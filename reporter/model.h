@@ -59,6 +59,10 @@ struct recording {
     uint32_t type_count;
     struct hkr_scan *scans;
     uint32_t scan_count;
+    struct hkr_mistake *mistakes; /* kind 0: empty */
+    uint32_t mistake_count;
+    struct hkr_hold *holds;
+    uint32_t hold_count;
     struct snapshot *snapshots; /* from 0, oldest first */
     size_t snapshot_count;
     struct group *groups; /* from 0 */

@@ -143,7 +143,9 @@ read_tables(struct recording *rec, const struct chunks *c, size_t *time_bytes,
         || TABLE(HKR_NODE, nodes, node_count)
         || TABLE(HKR_STAK, stacks, stack_count)
         || TABLE(HKR_TYPES, types, type_count)
-        || TABLE(HKR_SCAN, scans, scan_count))
+        || TABLE(HKR_SCAN, scans, scan_count)
+        || TABLE(HKR_MIST, mistakes, mistake_count)
+        || TABLE(HKR_HOLD, holds, hold_count))
         return -1;
 #undef TABLE
     return chunks_bytes(c, HKR_PROC, &rec->proc, proc_bytes)

@@ -16,6 +16,7 @@
 #include <time.h>
 
 #include "reporter/json_parts.h"
+#include "reporter/mistakes.h"
 
 #define SCHEMA "heapknot-report-1"
 
@@ -477,6 +478,8 @@ json_report(const struct view *view, size_t top, FILE *file)
     json_member(&out, "sampling", sampling_object(view));
     write_stacks(view, top, &out);
     write_types(view, &out);
+    json_mistakes(view, &out);
+    json_holds(view, &out);
     write_cycles(view, top, &out);
     write_scans(view, &out);
     json_member(&out, "losses", losses_object(view));

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "reporter/mistakes.h"
 #include "reporter/units.h"
 
 #define STACK_LINES 8
@@ -425,6 +426,7 @@ void
 text_report(const struct view *view, const struct text_out *out)
 {
     text_verdict(view, out);
+    text_mistakes(view, out);
     text_process(view, out);
     print_totals(view, out);
     text_sampling(view, out);
@@ -432,6 +434,7 @@ text_report(const struct view *view, const struct text_out *out)
     text_groups(view, out);
     print_largest(view, out);
     text_type_table(view, out);
+    text_holds(view, out);
     print_scans(view, out);
     text_cost(view, out);
     text_losses(view, out);

@@ -89,3 +89,12 @@ HK_COUNTER(overhead_ppm, COST, count,
            "millionths (overhead=)")
 HK_COUNTER(capture_ns, COST, ns,
            "time spent capturing stacks (one capture in 64 is timed)")
+HK_COUNTER(mistakes, FACT, count,
+           "mistakes that the program made with its objects")
+HK_COUNTER(mistakes_lost, LOSS, count,
+           "of those, mistakes whose place was not kept: there are too many")
+HK_COUNTER(holds, FACT, count, "named references that stand, without roots")
+HK_COUNTER(holds_lost, LOSS, count,
+           "named references whose name or place was not kept")
+HK_COUNTER(held_back_bytes, COST, bytes,
+           "memory of dead objects that is given back later")

@@ -46,6 +46,21 @@ refused layout "chunk size" "impossible chunks"
 mk minor && poke minor 14 '\011\000'
 ok "a larger minor version is read" "$HEAPKNOT" report "$TMP/minor.hk"
 
+# Ids in MIST and HOLD that lead nowhere.
+for place in "MIST:4:the sentence" "MIST:8:the type" "MIST:12:the stack" \
+    "MIST:16:the stack" "MIST:20:the stack" "HOLD:0:the name" \
+    "HOLD:4:the type" "HOLD:8:the stack"; do
+    IFS=: read -r table offset what <<<"$place"
+    python3 "$TOP/tests/mkrec/scenarios.py" mistakes "$TMP/ids.hk"
+    at=$(grep -abo "$table" "$TMP/ids.hk" | tail -n 1 | cut -d: -f1)
+    size=$(od -An -tu4 -j $((at + 4)) -N 4 "$TMP/ids.hk")
+    poke ids $((at + 64 + size + offset)) '\377\377\377\177'
+    "$HEAPKNOT" report "$TMP/ids.hk" >"$TMP/out" 2>"$TMP/err"
+    is_int 3 $? "a wrong id at $offset of $table: refused"
+    like "$what of a (mistake|hold) refers to 2147483647" \
+        "$(cat "$TMP/err")" "... and it says so"
+done
+
 # Truncated anywhere: read as far as it goes (then it says so), or refused.
 mk whole
 size=$(stat -c %s "$TMP/whole.hk")

@@ -22,20 +22,41 @@ for code in $(sed -n 's/^HK_EXIT([A-Z]*, \([0-9]*\),.*/\1/p' \
     ok "heapknot.1 explains status $code" \
         grep -q "^\.It $code$" "$TOP/man/heapknot.1"
 done
+
+# declares NAME: is it in the NAME and in the SYNOPSIS of one page?
+declares() {
+    local page
+    for page in "$TOP"/man/hk_*.3; do
+        sed -n '/^\.Sh NAME/,/^\.Nd/p' "$page" | grep -Eq "^\.Nm $1( |$)" ||
+            continue
+        sed -n '/^\.Sh SYNOPSIS/,/^\.Sh DESC/p' "$page" |
+            grep -Eq "^\.F[no] $1( |$)"
+        return
+    done
+    return 1
+}
+
 # Public functions: hk_name(, without the trailing _ of internal ones.
 for name in $($CC -E "$TOP/include/heapknot.h" |
     grep -o '\bhk_[a-z_]*[a-z](' | tr -d '(' | sort -u); do
-    ok "heapknot.3 has $name" \
-        grep -Eq "^\.F[no] $name( |$)" "$TOP/man/heapknot.3"
+    ok "a page of section 3 declares $name" declares "$name"
 done
 
-{
-    printf '#include <heapknot.h>\n#include <stddef.h>\nint main(void)\n{\n'
-    sed -n '/^\.Sh EXAMPLES/,/^\.Sh ERRORS/p' "$TOP/man/heapknot.3" |
-        sed -n '/^\.Bd/,/^\.Ed/p' | sed '/^\./d'
-    printf 'return 0;\n}\n'
-} >"$TMP/example.c"
-ok "the example of heapknot.3 compiles" \
-    $CC -std=gnu11 -Wall -Werror -I"$TOP/include" -fsyntax-only "$TMP/example.c"
+# example PAGE: its literal blocks, as the reader would type them.
+example() {
+    sed -n '/^\.Sh EXAMPLES/,/^\.Sh [^E]/p' "$1" |
+        sed -n '/^\.Bd -literal/,/^\.Ed/p' | sed '/^\./d; s/\\e/\\/g'
+}
+
+for page in "$TOP"/man/*.3; do
+    name=${page##*/}
+    example "$page" >"$TMP/example.c"
+    # shellcheck disable=SC2086 # CC may be more than one word
+    ok "the example of $name compiles" \
+        $CC -std=gnu11 -Wall -Wextra -Werror -I"$TOP/include" \
+        -o "$TMP/example" "$TMP/example.c" -L"$BUILD/lib/.libs" -lheapknot \
+        -Wl,-rpath,"$BUILD/lib/.libs"
+    ok "and runs" eval 'cd "$TMP" && ./example'
+done
 
 done_testing

@@ -15,7 +15,7 @@ headline() { report "$1" | head -1; }
 json() { "$HEAPKNOT" "${3:-report}" --json "$TMP/$1.hk" | jq -rc "$2"; }
 
 for s in leak cache steady fragmented short killed types cycles small_chunks \
-    marks empty; do
+    marks mistakes empty; do
     make_rec "$s" || bail_out "mkrec $s"
 done
 make_rec many stacks=500
@@ -78,6 +78,35 @@ is_str "$(json cycles .cycles)" "$(json small_chunks .cycles)" \
     "the same with chunks of 512 bytes"
 is_str '[2,1,0]' "$(json cycles '[.scans[].suspects]')" "scans"
 is_str denied "$(json cycles '.scans[2].status')" "a scan that was refused"
+
+# --- mistakes and holds
+is_str '[["dead","Session",3,"0xabc0",1,2.5],["put-twice","Session",1,"0xdef0",1,1],["null",null,1,null,1,1],["unknown",null,1,"0x10",1,1]]' \
+    "$(json mistakes '[.mistakes[] |
+        [.kind,.type,.count,.address,.first,.last]]')" "mistakes"
+is_str '[["here","0x402000"],["created","0x401000"],["died","0x403000"]]' \
+    "$(json mistakes '[.mistakes[0] | .here, .origin, .before |
+        [.what, .frames[0].function]]')" "their stacks"
+is_str '["held","put"]' \
+    "$(json mistakes '[.mistakes[1] | .origin.what, .before.what]')" \
+    "where it was held and put"
+is_str '[null,null]' "$(json mistakes '[.mistakes[2] | .origin, .before]')" \
+    "what is not known is null"
+is_str '[["young",2,2,false,4],["worker queue",12,40,false,200],["gone",0,9,false,null],["table",3,3,true,203]]' \
+    "$(json mistakes '[.holds[] | [.name,.live,.ever,.root,.seconds]]')" "holds"
+is_str '[[],[]]' "$(json leak '[.mistakes, .holds]')" "none where none are"
+text=$(report mistakes)
+like $'^Mistakes with objects \\(6 in all\\)\n  referenced after its death: Session at 0xabc0; 3 times\n    here\n      0x402000' \
+    "$(sed -n '/^Mistakes/,$p' <<<"$text")" "mistakes in text"
+like $'\n  hk_hold of NULL\n    here' "$text" "one without an object"
+like 'something new\? at 0x10' "$text" "a kind of a newer agent"
+is_str "worker queue young" "$(grep -o 'x "[^"]*"' <<<"$text" |
+    sed 's/x "//; s/"//' | xargs)" "holds in text, the oldest first"
+like 'held for 3 min 20 s: 12 x "worker queue" Session, of 40 ever' "$text" \
+    "a hold that was not put"
+like '3 roots, meant to stay' "$text" "roots"
+unlike 'Mistakes|Named references' "$(report leak)" "no headings for nothing"
+is_int 1 "$("$HEAPKNOT" report --top=1 "$TMP/mistakes.hk" |
+    grep -c '^    created')" "--top=1"
 
 # --- what is lost
 is_str '[3,2,0]' "$(json cycles '.losses | [.unknown_frees,

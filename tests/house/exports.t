@@ -20,7 +20,7 @@ public() { # every function declared in the public header and not inline
         grep -oE '\bhk_[a-z_]+ ?\(' | tr -d ' (' | sort -u >"$TMP/all"
     grep -A2 '^static inline' "$TOP/include/heapknot.h" |
         grep -oE '^hk_[a-z_]+' | sort -u >"$TMP/inline"
-    grep -vxFf "$TMP/inline" "$TMP/all" | grep -v '_fn$'
+    grep -vxFf "$TMP/inline" "$TMP/all"
 }
 
 defined "$AGENT" >"$TMP/agent"

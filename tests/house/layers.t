@@ -37,7 +37,7 @@ is_str "" "$(wc -l agent/*.[ch] lib/*.[ch] reporter/*.[ch] |
     awk '$1 > 600 && $2 != "total" { print $2 }' | xargs)" \
     "no file is longer than 600 lines"
 is_str "" "$(grep -rnIE '(^|[^A-Za-z0-9_.])/(work|farm|root)/' \
-    --exclude-dir=.git --exclude-dir='*build*' --exclude-dir=autom4te.cache . |
+    --exclude-dir=.git --exclude=.git --exclude-dir='*build*' --exclude-dir=autom4te.cache . |
     grep -v '^./tests/house/layers.t' | grep -v '^./configure' |
     grep -vE '^\./(build-aux|config\.)' | head -n 3)" \
     "no path of a machine"

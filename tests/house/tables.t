@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
 # Every list with two readers is one table: options, commands and exit codes
-# are the same in tbl/, in the help and in the manual.
+# are the same in tbl/, in the help and in the manual; public functions are in
+# the header and in the manual.
 . "$(dirname "$0")/../tap/tap.sh"
 cd "$TOP" || exit 255
 
@@ -34,6 +35,16 @@ for c in $counters; do
     grep -qrE "(HKC_|LANE_)$c\b" agent || unused="$unused $c"
 done
 is_str "" "$unused" "every counter is counted somewhere"
+$CC -E include/heapknot.h | grep -o '\bhk_[a-z_]*[a-z](' | tr -d '(' |
+    sort -u >"$TMP/functions"
+sed -n 's/^\.Nm \(hk_[a-z_]*\).*/\1/p' man/*.3 | sort >"$TMP/named"
+is_str "" "$(comm -3 "$TMP/functions" "$TMP/named" | xargs)" \
+    "each public function is named by one page of section 3, and no other"
+overview=$(cat man/heapknot.3)
+for page in man/hk_*.3; do
+    page=${page#man/}
+    like "^\.It Xr ${page%.3} 3" "$overview" "heapknot.3 leads to $page"
+done
 for page in man/*.[1-9]; do
     is_str "" "$(mandoc -Tlint -Wwarning "$page" 2>&1)" "$page is clean"
 done

@@ -47,6 +47,7 @@ class Recording:
         self.strings, self.string_ids = bytearray(b"\0"), {}
         self.modules, self.nodes, self.stacks = [b""], [b""], [None]
         self.types, self.scans = [None], [b""]
+        self.mistakes, self.holds = [b""], [b""]
         self.node_ids, self.stack_ids = {}, {}
         self.timeline, self.findings = [], []
         self.counters, self.changed, self.tchanged = {}, {}, {}
@@ -88,7 +89,8 @@ class Recording:
                                 "ab": 0, "fb": 0, "first": self.now,
                                 "sample": sample, "sa": 0, "sf": 0})
             self.stack_ids[key] = len(self.stacks) - 1
-        self.minor |= bool(sample or flags & UNSAMPLED)
+        if sample or flags & UNSAMPLED:
+            self.minor = max(self.minor, 1)
         return self.stack_ids[key]
 
     def type(self, name, size=64, flags=0):
@@ -128,6 +130,20 @@ class Recording:
         d = self.tchanged.setdefault(typ, [0, 0])
         d[0] += created
         d[1] += destroyed
+
+    # --- what the companion saw: the file is of version 1.2 then
+    def mistake(self, kind, what, typ=0, here=0, origin=0, last=0, count=1,
+                address=0, seconds=(1, 1)):
+        self.minor = 2
+        self.mistakes.append(struct.pack(
+            "<6I4Q", kind, self.string(what), typ, here, origin, last, count,
+            int(seconds[0] * SEC), int(seconds[1] * SEC), address))
+
+    def hold(self, name, typ=0, stack=0, live=1, ever=1, root=0, oldest=0):
+        self.minor = 2
+        self.holds.append(struct.pack(
+            "<4I3Q", self.string(name), typ, stack, root, live, ever,
+            int(oldest * SEC)))
 
     # --- snapshots, scans, groups
     def totals(self):
@@ -240,6 +256,8 @@ class Recording:
         out += self._bytes(b"TIME", time, gen=2)
         out += self._bytes(b"FIND", find, gen=5)
         out += self._table(b"SCAN", self.scans)
+        out += self._table(b"MIST", self.mistakes)
+        out += self._table(b"HOLD", self.holds)
         words = (2 << 40 | len(time), 5 << 40 | len(find))
         return out, words
 
@@ -283,4 +301,5 @@ scans_skipped scans_failed marks_lost publishes_late agent_bytes
 publish_ns publishes scan_cpu_ns pause_total_ns pause_max_ns scans
 interned_frames
 captures walked_frames slow_captures verified_captures unwind_mismatches
-sample_bytes sampled_blocks sample_changes overhead_ppm capture_ns""".split()
+sample_bytes sampled_blocks sample_changes overhead_ppm capture_ns
+mistakes mistakes_lost holds holds_lost held_back_bytes""".split()

@@ -137,6 +137,29 @@ def cycles(seconds=30):
 
 
 @scenario
+def mistakes():
+    """Mistakes of several kinds, one unknown, one empty; holds and roots."""
+    r = base()
+    s = r.type("Session", 96)
+    new, here, last, hold = (path(r, 0x401000 + 0x1000 * i) for i in range(4))
+    r.alloc(new, 5, 480)
+    r.objects(s, 5)
+    r.mistake(2, "referenced after its death", s, here, new, last, 3, 0xabc0,
+              (1, 2.5))
+    r.mistake(9, "put twice", s, here, hold, last, address=0xdef0)
+    r.mistake(0, "")
+    r.mistake(4, "hk_hold of NULL", here=here)
+    r.mistake(77, "something new\n", address=0x10)
+    r.hold("young", s, hold, 2, 2, oldest=200)
+    r.hold("worker queue", s, hold, 12, 40, oldest=4)
+    r.hold("gone", s, hold, 0, 9)
+    r.hold("table", s, new, 3, 3, 1, oldest=1)
+    r.counters.update(mistakes=6, holds=14)
+    r.snapshot(204)
+    return r
+
+
+@scenario
 def marks():
     """Known differences between marks a and b."""
     r = base()

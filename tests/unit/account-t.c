@@ -14,6 +14,7 @@
 #include "agent/boot.h"
 #include "agent/capture.h"
 #include "agent/counters.h"
+#include "agent/held.h"
 #include "agent/index.h"
 #include "agent/intern.h"
 #include "agent/lane.h"
@@ -44,11 +45,34 @@ capture_stack(const struct frame_record *frame, uint32_t rate)
     return intern_stack(&pc, 1, 0, rate);
 }
 
-void
-registry_forget_freed(void *p)
+int
+held_leave(void *p)
 {
     (void)p;
     forgotten++;
+    return 0;
+}
+
+int
+held_keep(void *p, uint32_t size_bytes)
+{
+    (void)p;
+    (void)size_bytes;
+    return 0;
+}
+
+void
+held_again(void *p, uint64_t cell)
+{
+    (void)p;
+    (void)cell;
+}
+
+void
+held_drop(void *p, uint64_t cell)
+{
+    (void)p;
+    (void)cell;
 }
 
 static size_t

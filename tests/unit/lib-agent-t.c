@@ -32,6 +32,20 @@ host_map(size_t bytes)
     return p == MAP_FAILED ? NULL : p;
 }
 
+void *
+host_map_scratch(size_t bytes)
+{
+    return host_map(bytes);
+}
+
+void
+host_unmap_scratch(void *p, size_t bytes)
+{
+    munmap(p, bytes);
+}
+
+const unsigned char host_has_stacks = 1;
+
 int
 host_is_agent(void)
 {
@@ -76,6 +90,12 @@ host_complain(const char *sentence)
 {
     complaints++;
     snprintf(complaint, sizeof(complaint), "%s", sentence);
+}
+
+void
+host_abort(void)
+{
+    abort();
 }
 
 /* ---- types -------------------------------------------------------------- */
@@ -262,7 +282,7 @@ count_errors(void)
     complaints = 0;
     hk_decref(&n);
     snprintf(expected, sizeof(expected),
-             "released more often than referenced: wrong at %p", (void *)&n);
+             "released after its death: wrong at %p", (void *)&n);
     is_str(expected, complaint, "below zero");
     is_int(0, (int64_t)hk_refcount(&n), "is put back");
     hk_incref(&n);

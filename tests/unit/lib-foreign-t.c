@@ -55,7 +55,7 @@ one(void)
 {
     struct other o = {2, NULL};
     hk_type_spec s = {sizeof(s), "own", 32, 0, HK_TYPE_LEAF, 0, 0, 0, 0, 0, 0,
-                      0, 0, 0, 0, 0};
+                      0, 0, 0, 0, 0, 0, 0};
 
     is_int(0, hk_adopt(&o, type), "adopted");
     is_int(2, (int64_t)type_refcount(type, &o), "its own count is read");

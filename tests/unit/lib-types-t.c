@@ -289,7 +289,7 @@ foreign_counts(void)
     } f = {3, 0, UINT64_MAX};
     hk_type_spec s = {sizeof(s), "narrow", sizeof(f), 0,
                       HK_TYPE_FOREIGN | HK_TYPE_LEAF, 0, 0, 0, 0, 0, 0, 0, 0,
-                      0, 4, 1};
+                      0, 4, 1, 0, 0};
     hk_type *type = hk_type_register(&s);
 
     is_int(4, (int64_t)type_refcount(type, &f), "4 bytes, bias 1");

@@ -21,6 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "agent/companion.h"
 #include "agent/account.h"
 #include "agent/boot.h"
 #include "agent/capture.h"
@@ -97,10 +98,29 @@ type_count(void)
     return known_types;
 }
 
-hk_type *
-type_get(uint32_t id)
+hk_type *type_table[65536];
+
+void
+type_counts(const hk_type *type, struct shard_count *sum)
 {
-    return &types[id];
+    *sum = type->shared;
+}
+
+void
+companion_read(void)
+{
+}
+
+void
+companion_write(uint32_t stack_ids, uint32_t type_ids)
+{
+    (void)stack_ids;
+    (void)type_ids;
+}
+
+void
+companion_reset(void)
+{
 }
 
 const char *
@@ -165,9 +185,11 @@ plant_types(void)
 {
     types[1] = (struct hk_type){
         .spec = {.name = "session", .size = 48, .flags = HK_TYPE_LEAF},
-        .created = 9, .destroyed = 4, .tracked = 5};
+        .shared = {.created = 9, .destroyed = 4, .tracked = 5}};
     types[2] = (struct hk_type){.spec = {.name = "channel", .size = 64},
-                                .created = 2};
+                                .shared = {.created = 2}};
+    type_table[1] = &types[1];
+    type_table[2] = &types[2];
     known_types = 2;
 }
 
@@ -322,7 +344,7 @@ test_tables(void)
     recording_close(rec);
 
     plant_stacks(STACKS);
-    types[2].created = 77;
+    types[2].shared.created = 77;
     modules[2].unloaded_ns = 55;
     publish_now(0);
     rec = reread();

@@ -1,0 +1,98 @@
+/*
+ * SPDX-License-Identifier: BSD-2-Clause
+ *
+ * lib-host.h -- a host for tests of the companion: it is the agent if it is
+ * told so, gives the stack and time that it is told, and counts complaints.
+ * Include it in the one file of the test program.
+ */
+#ifndef HK_TESTS_LIB_HOST_H
+#define HK_TESTS_LIB_HOST_H
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "lib/host.h"
+
+static int host_agent = 1, host_no_memory, host_complaints;
+static uint32_t host_stack_now, host_block_stack, host_ms_now = 1234;
+static const void *host_watched; /* the last block that was adopted */
+
+void *
+host_map(size_t bytes)
+{
+    void *p;
+
+    if (host_no_memory)
+        return NULL;
+    p = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return p == MAP_FAILED ? NULL : p;
+}
+
+void *
+host_map_scratch(size_t bytes)
+{
+    return host_map(bytes);
+}
+
+void
+host_unmap_scratch(void *p, size_t bytes)
+{
+    munmap(p, bytes);
+}
+
+const unsigned char host_has_stacks = 1;
+
+int
+host_is_agent(void)
+{
+    return host_agent;
+}
+
+uint32_t
+host_stack(void)
+{
+    return host_stack_now;
+}
+
+uint32_t
+host_block_adopt(void *ptr)
+{
+    __atomic_store_n(&host_watched, ptr, __ATOMIC_RELAXED);
+    return host_block_stack;
+}
+
+void
+host_block_forget(void *ptr)
+{
+    if (ptr == host_watched)
+        host_watched = NULL;
+}
+
+uint32_t
+host_now_ms(void)
+{
+    return host_ms_now;
+}
+
+void
+host_mark(const char *name)
+{
+    (void)name;
+}
+
+void
+host_complain(const char *sentence)
+{
+    (void)sentence;
+    __atomic_fetch_add(&host_complaints, 1, __ATOMIC_RELAXED);
+}
+
+void
+host_abort(void)
+{
+    abort();
+}
+
+#endif
