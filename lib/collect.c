@@ -17,10 +17,7 @@
 #include "lib/collect.h"
 
 #include <errno.h>
-#include <string.h>
-#include <time.h>
 
-#include "lib/error.h"
 #include "lib/fields.h"
 #include "lib/gc.h"
 #include "lib/host.h"

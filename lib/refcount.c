@@ -17,8 +17,8 @@
 #include <stdlib.h>
 
 #include "heapknot.h"
-#include "lib/mistake.h"
 #include "lib/host.h"
+#include "lib/mistake.h"
 #include "lib/object.h"
 #include "lib/quarantine.h"
 #include "lib/registry.h"

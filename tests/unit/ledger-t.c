@@ -11,6 +11,7 @@
  * one event a thread), never more frees than allocations, and no counter that
  * goes back.
  */
+#include <inttypes.h>
 #include <pthread.h>
 #include <sched.h>
 #include <setjmp.h>
@@ -426,7 +427,9 @@ test_half_moves(void)
         wait_until_gone(argument);
     }
     lane_reap(UINT64_C(50000000000));
-    ok(meta_committed_bytes() < table_bytes, "tables are given back (%ld < %ld)", (long)meta_committed_bytes(), (long)table_bytes);
+    ok(meta_committed_bytes() < table_bytes,
+       "tables are given back (%" PRIu64 " bytes of %" PRIu64 ")",
+       meta_committed_bytes(), table_bytes);
 }
 
 /* ---- deaths ---- */
