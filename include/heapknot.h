@@ -420,7 +420,7 @@ typedef void (*hk_weak_fn)(hk_weak *weak, void *arg);
 hk_weak *hk_weak_new(void *obj, hk_weak_fn fn, void *arg);
 /*
  * A new strong reference to the target, or NULL if it is dead or dying.  Any
- * thread, also at the moment of the last hk_decref on another; some 30 ns.
+ * thread, also at the moment of the last hk_decref on another; some 10 ns.
  * Not in a signal handler.  Mirrors PyWeakref_GetRef.
  */
 void *hk_weak_lock(hk_weak *weak);
@@ -482,7 +482,7 @@ int hk_gc_isenabled(void);
  * not be collected; 0 if called from inside a collection; -1 with EINVAL
  * (generation), EPERM (threads, no lock) or ENOMEM: then nothing was touched.
  * Finalizers and callbacks run on this thread with the lock held.  Works though
- * disabled.  About 40 ns an object.  Mirrors gc.collect.
+ * disabled.  Some 60 ns an object.  Mirrors gc.collect.
  */
 ptrdiff_t hk_gc_collect(int generation);
 
