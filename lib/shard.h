@@ -88,8 +88,10 @@ shard_note_alloc(struct shard *s)
 static inline void
 shard_note_free(struct shard *s)
 {
-    if (__atomic_load_n(&s->allocated, __ATOMIC_RELAXED)
-        > (shard_threads() > 1 ? -SHARD_BELOW : 0))
+    int64_t n = __atomic_load_n(&s->allocated, __ATOMIC_RELAXED);
+
+    if (__builtin_expect(n > 0, 1)
+        || (n > -SHARD_BELOW && shard_threads() > 1))
         shard_add((uint64_t *)&s->allocated, (uint64_t)-1);
 }
 
