@@ -44,14 +44,16 @@ struct collection {
     unsigned debug; /* as it was at the start: memory was reserved for that */
 };
 
-/* The object, or NULL if it is no more, or untracked. */
+/* The object, or NULL if it is no more, or untracked.  The key is read after
+   the state: of a free slot it is still the old one, and another thread may be
+   filling that with an object of its own. */
 static void *
 alive(const struct entry *e)
 {
     const struct record *r = e->slot ? registry_record(e->slot) : NULL;
 
-    return r && __atomic_load_n(&r->order, __ATOMIC_ACQUIRE) == e->order
-                   && registry_is_tracked(r)
+    return r && registry_is_tracked(r)
+                   && __atomic_load_n(&r->order, __ATOMIC_RELAXED) == e->order
                ? registry_object(r)
                : NULL;
 }
