@@ -9,7 +9,7 @@
  * Source      gcmodule.c, gc_collect_main() and what it calls.
  * Called by   gc.c, inside gc_enter().
  * Threads     one; code of the program runs on it, and may do anything.
- * Memory      host_map_scratch(), all before the first side effect.
+ * Memory      trace_take(), all before the first side effect.
  * Fails       -1 before the first side effect; never after it.
  * Invariants  garbage is known by slot and key, never by address alone:
  *             whatever the program's code ends meanwhile is noticed.
@@ -20,7 +20,6 @@
 
 #include "lib/fields.h"
 #include "lib/gc.h"
-#include "lib/host.h"
 #include "lib/object.h"
 #include "lib/registry.h"
 #include "lib/shard.h"
@@ -70,9 +69,7 @@ header_of(const struct entry *e)
 {
     const hk_type *type = type_of(e);
 
-    return type_is_foreign(type)
-               ? NULL
-               : (hk_object *)((char *)alive(e) + type->spec.header_offset);
+    return type_is_foreign(type) ? NULL : type_header(type, alive(e));
 }
 
 /* No foreign object has one. */
@@ -94,9 +91,9 @@ reserve(struct collection *c)
     c->entries = c->t.unreachable;
     if (!n)
         return 0;
-    c->garbage = host_map_scratch(n * sizeof(*c->garbage));
-    c->slots = host_map_scratch(n * sizeof(*c->slots));
-    c->reachable = host_map_scratch(n);
+    c->garbage = trace_take(n, sizeof(*c->garbage));
+    c->slots = trace_take(n, sizeof(*c->slots));
+    c->reachable = trace_take(n, 1);
     return c->garbage && c->slots && c->reachable ? gc_garbage_reserve(kept)
                                                   : -1;
 }
@@ -106,12 +103,9 @@ release(struct collection *c)
 {
     size_t n = c->entries;
 
-    if (c->garbage)
-        host_unmap_scratch(c->garbage, n * sizeof(*c->garbage));
-    if (c->slots)
-        host_unmap_scratch(c->slots, n * sizeof(*c->slots));
-    if (c->reachable)
-        host_unmap_scratch(c->reachable, n);
+    trace_give(c->garbage, n, sizeof(*c->garbage));
+    trace_give(c->slots, n, sizeof(*c->slots));
+    trace_give(c->reachable, n, 1);
     trace_free(&c->t);
 }
 
@@ -350,10 +344,7 @@ collect(int generation, size_t *collected, size_t *uncollectable)
     int failed;
 
     c.old = generation < 2 ? generation + 1 : 2;
-    failed = trace_run(&c.t, generation);
-    if (!failed && c.t.unreachable)
-        trace_mark_legacy(&c.t);
-    failed = failed || reserve(&c);
+    failed = trace_run(&c.t, generation) || reserve(&c);
     if (!failed) {
         keep_counts(&c);
         partition(&c);

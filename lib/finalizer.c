@@ -314,8 +314,9 @@ hk_finalizer_add(void *obj, void (*fn)(void *arg), void *arg, unsigned flags)
     return start(e, weak);
 }
 
-int
-hk_finalizer_call(hk_finalizer f)
+/* Nothing to do, if it is over. */
+static struct work
+take(hk_finalizer f)
 {
     struct work work = {NULL, NULL, NULL};
     struct entry *e;
@@ -325,20 +326,20 @@ hk_finalizer_call(hk_finalizer f)
     if (e)
         work = take_locked(e);
     unlock();
-    return finish(work);
+    return work;
+}
+
+int
+hk_finalizer_call(hk_finalizer f)
+{
+    return finish(take(f));
 }
 
 int
 hk_finalizer_detach(hk_finalizer f)
 {
-    struct work work = {NULL, NULL, NULL};
-    struct entry *e;
+    struct work work = take(f);
 
-    lock();
-    e = find_locked(f);
-    if (e)
-        work = take_locked(e);
-    unlock();
     hk_weak_free(work.weak);
     return work.weak != NULL;
 }

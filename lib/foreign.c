@@ -259,7 +259,7 @@ hk_adopt(void *ptr, hk_type *type)
 {
     int code;
 
-    if (!ptr || !type || !(type->spec.flags & HK_TYPE_FOREIGN)) {
+    if (!ptr || !type || !type_is_foreign(type)) {
         error_set(EINVAL, "hk_adopt: %s",
                   !ptr    ? "no object"
                   : !type ? "no type"
@@ -285,7 +285,7 @@ is_foreign(const void *ptr)
 {
     const hk_type *type = registry_type(registry_find(ptr));
 
-    return type && type->spec.flags & HK_TYPE_FOREIGN;
+    return type && type_is_foreign(type);
 }
 
 int

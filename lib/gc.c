@@ -410,8 +410,6 @@ hk_gc_scan(int generation, hk_gc_result *result)
     }
     gc.is_collecting = 1;
     failed = trace_run(&t, generation);
-    if (!failed && t.unreachable)
-        trace_mark_legacy(&t);
     r.objects = t.objects;
     r.references = t.known_edges;
     r.unreachable = t.unreachable;

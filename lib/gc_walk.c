@@ -32,30 +32,6 @@ is_visible(const struct record *r, int generation)
            && (generation < 0 ? its <= 2 : its == generation);
 }
 
-int
-hk_gc_get_objects(int generation, hk_object_fn fn, void *arg)
-{
-    uint32_t limit;
-    int result = 0;
-
-    if (generation < -1 || generation > 2 || !fn) {
-        error_set(EINVAL, "hk_gc_get_objects: %s",
-                  fn ? "generation is none of -1, 0, 1, 2" : "no function");
-        return -1;
-    }
-    if (gc_enter("hk_gc_get_objects"))
-        return -1;
-    limit = registry_limit();
-    for (uint32_t slot = 1; slot < limit && !result; slot++) {
-        const struct record *r = registry_record(slot);
-
-        if (is_visible(r, generation))
-            result = fn(registry_object(r), registry_type(slot), arg);
-    }
-    gc_leave();
-    return result;
-}
-
 struct wanted {
     void *const *objs;
     size_t count;
@@ -74,32 +50,55 @@ is_wanted(void *child, const char *label, ptrdiff_t index, void *arg)
     return 0;
 }
 
+/* Those of a generation, and of these the ones that refer to what is wanted;
+   NULL: any. */
+static int
+walk(const char *caller, int generation, struct wanted *wanted,
+     hk_object_fn fn, void *arg)
+{
+    uint32_t limit;
+    int result = 0;
+
+    if (gc_enter(caller))
+        return -1;
+    limit = registry_limit();
+    for (uint32_t slot = 1; slot < limit && !result; slot++) {
+        const struct record *r = registry_record(slot);
+        const hk_type *type = registry_type(slot);
+
+        if (is_visible(r, generation)
+            && (!wanted
+                || type_traverse(type, registry_object(r), is_wanted,
+                                 wanted)))
+            result = fn(registry_object(r), type, arg);
+    }
+    gc_leave();
+    return result;
+}
+
+int
+hk_gc_get_objects(int generation, hk_object_fn fn, void *arg)
+{
+    if (generation < -1 || generation > 2 || !fn) {
+        error_set(EINVAL, "hk_gc_get_objects: %s",
+                  fn ? "generation is none of -1, 0, 1, 2" : "no function");
+        return -1;
+    }
+    return walk("hk_gc_get_objects", generation, NULL, fn, arg);
+}
+
 int
 hk_gc_get_referrers(void *const *objs, size_t count, hk_object_fn fn,
                     void *arg)
 {
     struct wanted w = {objs, count};
-    uint32_t limit;
-    int result = 0;
 
     if (!fn || (count && !objs)) {
         error_set(EINVAL, "hk_gc_get_referrers: no %s",
                   fn ? "objects" : "function");
         return -1;
     }
-    if (gc_enter("hk_gc_get_referrers"))
-        return -1;
-    limit = registry_limit();
-    for (uint32_t slot = 1; slot < limit && !result; slot++) {
-        const struct record *r = registry_record(slot);
-
-        if (is_visible(r, -1)
-            && type_traverse(registry_type(slot), registry_object(r), is_wanted,
-                             &w))
-            result = fn(registry_object(r), registry_type(slot), arg);
-    }
-    gc_leave();
-    return result;
+    return walk("hk_gc_get_referrers", -1, &w, fn, arg);
 }
 
 struct list {
@@ -193,10 +192,7 @@ hk_type_of(void *obj)
 int
 hk_gc_is_tracked(void *obj)
 {
-    hk_object *header = obj ? object_header(obj) : NULL;
-    uint32_t slot = header ? __atomic_load_n(&header->slot, __ATOMIC_ACQUIRE)
-                    : obj  ? registry_find(obj)
-                           : 0;
+    uint32_t slot = obj ? object_slot(obj) : 0;
     const struct record *r = slot ? registry_record(slot) : NULL;
 
     return r && registry_is_tracked(r) && registry_object(r) == obj;

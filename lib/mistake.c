@@ -226,35 +226,39 @@ past_of(const void *object, uint32_t slot, const hk_type **type)
     return past;
 }
 
+static void
+tell_all(int kind, const void *object, const hk_type *type,
+         struct mistake_past past, const char *format, va_list args)
+{
+    int saved = errno;
+    char what[MISTAKE_WHAT_BYTES];
+
+    vsnprintf(what, sizeof(what), format, args);
+    report(kind, object, type, past, what);
+    errno = saved;
+}
+
 void
 mistake(int kind, const void *object, const hk_type *type, uint32_t slot,
         const char *format, ...)
 {
-    int saved = errno;
     struct mistake_past past = past_of(object, slot, &type);
-    char what[MISTAKE_WHAT_BYTES];
     va_list args;
 
     va_start(args, format);
-    vsnprintf(what, sizeof(what), format, args);
+    tell_all(kind, object, type, past, format, args);
     va_end(args);
-    report(kind, object, type, past, what);
-    errno = saved;
 }
 
 void
 mistake_after(int kind, const void *object, const hk_type *type,
               struct mistake_past past, const char *format, ...)
 {
-    int saved = errno;
-    char what[MISTAKE_WHAT_BYTES];
     va_list args;
 
     va_start(args, format);
-    vsnprintf(what, sizeof(what), format, args);
+    tell_all(kind, object, type, past, format, args);
     va_end(args);
-    report(kind, object, type, past, what);
-    errno = saved;
 }
 
 /* ---- the program -------------------------------------------------------- */
@@ -270,17 +274,7 @@ hk_set_error_fn(hk_error_fn fn, void *arg)
 void
 hk_unraisable(void *obj, const char *sentence)
 {
-    hk_object *header = obj ? object_header(obj) : NULL;
-    uint32_t slot = 0;
-    const hk_type *type = NULL;
-
-    if (header) {
-        slot = __atomic_load_n(&header->slot, __ATOMIC_ACQUIRE);
-        type = type_get(header->type);
-    } else if (obj) {
-        slot = registry_find(obj);
-        type = slot ? registry_type(slot) : NULL;
-    }
-    mistake(HK_ERROR_UNRAISABLE, obj, type, slot, "%s",
+    mistake(HK_ERROR_UNRAISABLE, obj, hk_type_of(obj),
+            obj ? object_slot(obj) : 0, "%s",
             sentence ? sentence : "a callback failed");
 }

@@ -29,12 +29,6 @@
 
 #define SMALL 512u /* bytes that are zeroed here */
 
-static inline hk_object *
-header_at(const hk_type *type, void *self)
-{
-    return (hk_object *)((char *)self + type->spec.header_offset);
-}
-
 void *
 object_self(const hk_type *type, hk_object *header)
 {
@@ -66,9 +60,18 @@ object_header(void *object)
     if (!slot)
         return begins_with_header(object) ? object : NULL;
     type = registry_type(slot);
-    if (!type || type->spec.flags & HK_TYPE_FOREIGN)
+    if (!type || type_is_foreign(type))
         return NULL;
-    return header_at(type, object);
+    return type_header(type, object);
+}
+
+uint32_t
+object_slot(void *object)
+{
+    const hk_object *header = object_header(object);
+
+    return header ? __atomic_load_n(&header->slot, __ATOMIC_ACQUIRE)
+                  : registry_find(object);
 }
 
 hk_type *
@@ -122,7 +125,7 @@ count_birth(hk_type *type)
 static int
 prepare(void *self, hk_type *type)
 {
-    hk_object *header = header_at(type, self);
+    hk_object *header = type_header(type, self);
     unsigned bits = type->new_bits;
 
     if (host_has_stacks && type->is_container && host_is_agent())
@@ -185,7 +188,7 @@ object_leave(hk_object *header, const hk_type *type)
 static int
 makes_objects(const hk_type *type, const char *caller)
 {
-    if (type && !(type->spec.flags & HK_TYPE_FOREIGN))
+    if (type && !type_is_foreign(type))
         return 1;
     error_set(EINVAL, "%s: %s", caller,
               type ? "objects of a foreign type are adopted" : "no type");
@@ -209,7 +212,7 @@ new_slow(hk_type *type, size_t extra_bytes)
         return NULL;
     }
     if (type->is_container)
-        track(header_at(type, self), self, type);
+        track(type_header(type, self), self, type);
     return self;
 }
 

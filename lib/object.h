@@ -22,6 +22,9 @@ void *object_self(const hk_type *type, hk_object *header);
 /* The header of an object named by its struct; NULL for a foreign one. */
 hk_object *object_header(void *object);
 
+/* Its record, or 0: it has none. */
+uint32_t object_slot(void *object);
+
 /* Its type, foreign or not; NULL: it is no object. */
 hk_type *object_type(void *object);
 

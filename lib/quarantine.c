@@ -84,12 +84,6 @@ quarantine_dies(hk_object *header, const hk_type *type, uint32_t slot)
 
 /* ---- its memory --------------------------------------------------------- */
 
-static hk_object *
-header_at(const hk_type *type, void *self)
-{
-    return (hk_object *)((char *)self + type->spec.header_offset);
-}
-
 /* The tracked object whose header begins the block, or NULL.  Any block that
    is watched has room for a header. */
 static const hk_type *
@@ -120,7 +114,7 @@ tracked_at(void *ptr)
 static int
 freed_alive(void *ptr, const hk_type *type)
 {
-    hk_object *header = header_at(type, ptr);
+    hk_object *header = type_header(type, ptr);
     uint32_t slot = __atomic_load_n(&header->slot, __ATOMIC_RELAXED);
 
     mistake(HK_ERROR_FREED, ptr, type, slot, "freed while it was tracked");
@@ -139,7 +133,7 @@ quarantine_block_freed(void *ptr)
     const hk_type *type = slot ? registry_type(slot) : NULL;
     struct mistake_past past;
 
-    if (type && type->spec.flags & HK_TYPE_FOREIGN) {
+    if (type && type_is_foreign(type)) {
         registry_forget_freed(ptr);
         return QUARANTINE_RAW;
     }
@@ -159,7 +153,7 @@ quarantine_bury(void *ptr)
 
     if (!type)
         return;
-    header = header_at(type, ptr);
+    header = type_header(type, ptr);
     __atomic_store_n(&header->word, 0, __ATOMIC_RELAXED);
     __atomic_store_n(&header->slot, 0, __ATOMIC_RELAXED);
     __atomic_store_n(&header->type, type->id, __ATOMIC_RELAXED);

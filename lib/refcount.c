@@ -87,14 +87,15 @@ void
 hk_decref_special_(void *obj)
 {
     hk_object *o = obj;
-    unsigned bits = o ? bits_of(o) : 0;
+    unsigned bits;
 
-    if (!o)
+    if (!o) {
         hk_count_error_(NULL, HK_ERROR_NULL);
-    else if (bits & HK_BIT_WATCHED && hk_refcount(o) > 1)
-        note_release(o);
-    if (!o)
         return;
+    }
+    bits = bits_of(o);
+    if (bits & HK_BIT_WATCHED && hk_refcount(o) > 1)
+        note_release(o);
     if (bits & HK_BIT_NONATOMIC)
         decref_plain(o);
     else if (hk_refcount(o) <= 1)
@@ -144,7 +145,6 @@ survives(hk_object *o, void *self, void (*fn)(void *))
 
     if (slot)
         registry_renew(slot);
-
     __atomic_fetch_add(&o->word, HK_WORD_ONE, __ATOMIC_RELAXED);
     fn(self);
     old = __atomic_fetch_sub(&o->word, 1, __ATOMIC_ACQ_REL);
@@ -350,8 +350,7 @@ next_waiting(void)
     uint32_t slot = dying.waiting;
     uint64_t stamp = COUNT_LIMIT | ++dying.stamp;
     const hk_type *type = registry_type(slot);
-    hk_object *o = (hk_object *)((char *)registry_at(slot)->object
-                                 + type->spec.header_offset);
+    hk_object *o = type_header(type, registry_at(slot)->object);
 
     dying.waiting = (uint32_t)(__atomic_load_n(&o->word, __ATOMIC_RELAXED)
                                >> 32);

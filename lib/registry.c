@@ -253,10 +253,39 @@ registry_remove(uint32_t slot)
     push_free(&slot, 1);
 }
 
+/* Eight flags at once, from a group that is a multiple of 8. */
+static uint64_t
+eight_flags(int generation, uint32_t group)
+{
+    typedef uint64_t __attribute__((may_alias)) eight;
+
+    return __atomic_load_n(
+        (const eight *)(const void *)&registry_flags[generation][group],
+        __ATOMIC_ACQUIRE);
+}
+
+void
+registry_each_young(int from, int to, void (*fn)(uint32_t group, void *arg),
+                    void *arg)
+{
+    uint32_t groups = registry_limit() / REGISTRY_GROUP + 1;
+    uint64_t eight;
+
+    for (uint32_t i = 0; i < groups; i += 8) {
+        eight = 0;
+        for (int generation = from; generation <= to; generation++)
+            eight |= eight_flags(generation, i);
+        for (uint32_t k = i; eight; k++, eight >>= 8)
+            if (eight & 255)
+                fn(k, arg);
+    }
+}
+
 /* Cleared first, looked at then: see fill(). */
 static void
-sweep_group(uint32_t group, int generation)
+sweep_group(uint32_t group, void *arg)
 {
+    int generation = *(const int *)arg;
     const struct record *r = registry_at(group * REGISTRY_GROUP);
 
     __atomic_exchange_n(&registry_flags[generation][group], 0,
@@ -273,16 +302,8 @@ sweep_group(uint32_t group, int generation)
 void
 registry_sweep_young(void)
 {
-    uint32_t groups = registry_limit() / REGISTRY_GROUP + 1;
-    uint64_t eight;
-
     for (int generation = 0; generation < 2; generation++)
-        for (uint32_t i = 0; i < groups; i += 8) {
-            eight = registry_eight(generation, i);
-            for (uint32_t k = i; eight; k++, eight >>= 8)
-                if (eight & 255)
-                    sweep_group(k, generation);
-        }
+        registry_each_young(generation, generation, sweep_group, &generation);
 }
 
 void

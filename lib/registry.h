@@ -141,17 +141,6 @@ registry_object(const struct record *r)
     return __atomic_load_n(&r->object, __ATOMIC_RELAXED);
 }
 
-/* Eight flags at once, from a group that is a multiple of 8. */
-static inline uint64_t
-registry_eight(int generation, uint32_t group)
-{
-    typedef uint64_t __attribute__((may_alias)) eight;
-
-    return __atomic_load_n(
-        (const eight *)(const void *)&registry_flags[generation][group],
-        __ATOMIC_ACQUIRE);
-}
-
 /*
  * The usual birth and death: of an object that is tracked from one to the
  * other, without a stack, with the slots of this thread.  Not in a signal
@@ -187,6 +176,11 @@ registry_leave(struct shard *s, uint32_t slot)
         registry_spill(s);
     s->slots[s->slot_count++] = slot;
 }
+
+/* Calls fn with each group that may hold a record of a generation from .. to,
+   of 0 and 1. */
+void registry_each_young(int from, int to,
+                         void (*fn)(uint32_t group, void *arg), void *arg);
 
 /* Clears the flags that are not true any more. */
 void registry_sweep_young(void);

@@ -118,12 +118,10 @@ shard_threads(void)
 void
 shard_sum(uint16_t type, struct shard_count *sum)
 {
-    struct shard *s = __atomic_load_n(&all, __ATOMIC_ACQUIRE);
-
-    struct shard *first = s;
+    struct shard *first = __atomic_load_n(&all, __ATOMIC_ACQUIRE), *s;
 
     memset(sum, 0, sizeof(*sum));
-    for (; s; s = s->next)
+    for (s = first; s; s = s->next)
         sum->destroyed += __atomic_load_n(&s->counts[type].destroyed,
                                           __ATOMIC_ACQUIRE);
     for (s = first; s; s = s->next) {

@@ -12,7 +12,8 @@
  * Memory      none.
  * Fails       without handlers a forked child of a threaded program may find
  *             a lock held.
- * Invariants  a program that never used the library pays three tests a fork.
+ * Invariants  a program that never used the library pays a free lock and two
+ *             tests a fork.
  */
 #include <pthread.h>
 

@@ -212,8 +212,7 @@ drop_freed(struct trace *t, uint32_t node, const struct record *r)
 static inline int
 is_whole(const hk_type *type, const char *object, uint32_t slot)
 {
-    const hk_object *header =
-        (const hk_object *)(const void *)(object + type->spec.header_offset);
+    const hk_object *header = type_header(type, object);
 
     return type_is_foreign(type)
            || (__atomic_load_n(&header->slot, __ATOMIC_ACQUIRE) == slot
@@ -380,16 +379,6 @@ reach(struct trace *t)
     t->unreachable = left;
 }
 
-int
-trace_run(struct trace *t, int generation)
-{
-    memset(t, 0, sizeof(*t));
-    if (trace_set(t, generation) || more_edges(t) || walk_all(t))
-        return -1;
-    reach(t);
-    return 0;
-}
-
 static int
 is_lost(const struct trace *t, uint32_t i)
 {
@@ -397,8 +386,8 @@ is_lost(const struct trace *t, uint32_t i)
 }
 
 /* Mirrors move_legacy_finalizers() and move_legacy_finalizer_reachable(). */
-void
-trace_mark_legacy(struct trace *t)
+static void
+mark_legacy(struct trace *t)
 {
     uint32_t *queue = t->queue + t->pulled;
     uint32_t left = t->unreachable;
@@ -424,6 +413,18 @@ trace_mark_legacy(struct trace *t)
                 queue[t->legacy++] = to;
             }
         }
+}
+
+int
+trace_run(struct trace *t, int generation)
+{
+    memset(t, 0, sizeof(*t));
+    if (trace_set(t, generation) || more_edges(t) || walk_all(t))
+        return -1;
+    reach(t);
+    if (t->unreachable)
+        mark_legacy(t);
+    return 0;
 }
 
 /* ---- once more ---------------------------------------------------------- */

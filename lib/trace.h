@@ -72,8 +72,9 @@ int trace_tell(struct trace *t);
 int trace_run(struct trace *t, int generation);
 void trace_free(struct trace *t);
 
-/* Partitions what is unreachable: marks what cannot be collected. */
-void trace_mark_legacy(struct trace *t);
+/* Memory of the collection at work, zeroed; NULL may be given back. */
+void *trace_take(size_t count, size_t each);
+void trace_give(void *p, size_t count, size_t each);
 
 static inline uint32_t
 trace_slot(const struct trace *t, uint32_t node)

@@ -181,36 +181,22 @@ struct young {
     int generation;
 };
 
-/* Each group that may have a member. */
 static void
-each_group(struct young *y, void (*fn)(struct young *, uint32_t slot))
+count_group(uint32_t group, void *arg)
 {
-    uint32_t groups = registry_limit() / REGISTRY_GROUP + 1;
-    uint64_t eight;
-
-    for (uint32_t i = 0; i < groups; i += 8) {
-        eight = registry_eight(0, i);
-        if (y->generation > 0)
-            eight |= registry_eight(1, i);
-        for (uint32_t k = i; eight; k++, eight >>= 8)
-            if (eight & 255)
-                fn(y, k * REGISTRY_GROUP);
-    }
-}
-
-static void
-count_group(struct young *y, uint32_t slot)
-{
-    const struct record *r = registry_at(slot);
+    const struct record *r = registry_at(group * REGISTRY_GROUP);
+    struct young *y = arg;
 
     for (uint32_t i = 0; i < REGISTRY_GROUP; i++)
         y->room += is_member(&r[i], y->generation);
 }
 
 static void
-take_group(struct young *y, uint32_t slot)
+take_group(uint32_t group, void *arg)
 {
+    uint32_t slot = group * REGISTRY_GROUP;
     const struct record *r = registry_at(slot);
+    struct young *y = arg;
 
     for (uint32_t i = 0; i < REGISTRY_GROUP && y->count < y->room; i++)
         if (is_member(&r[i], y->generation))
@@ -252,11 +238,11 @@ set_young(struct trace *t, int generation)
     struct young y = {NULL, 0, 0, generation};
     int failed;
 
-    each_group(&y, count_group);
+    registry_each_young(0, generation, count_group, &y);
     y.keys = trace_take(y.room, sizeof(*y.keys));
     if (!y.keys)
         return -1;
-    each_group(&y, take_group);
+    registry_each_young(0, generation, take_group, &y);
     failed = (registry_is_ordered() && sort_keys(y.keys, y.count))
              || number_all(t, &y);
     trace_give(y.keys, y.room, sizeof(*y.keys));

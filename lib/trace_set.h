@@ -8,10 +8,6 @@
 
 #include "lib/trace.h"
 
-/* Memory of the collection at work. */
-void *trace_take(size_t count, size_t each);
-void trace_give(void *p, size_t count, size_t each);
-
 /* Fills t->nodes' tags, states, order and, for a young collection, slots and
    their table.  0, or -1: no memory. */
 int trace_set(struct trace *t, int generation);

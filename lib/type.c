@@ -221,7 +221,7 @@ publish(hk_type *type, uint32_t hash)
     uint32_t seen = __atomic_load_n(&count, __ATOMIC_RELAXED);
 
     __atomic_store_n(&name_hashes[type->id], hash, __ATOMIC_RELAXED);
-    if (type->spec.flags & HK_TYPE_FOREIGN || type->spec.header_offset)
+    if (type_is_foreign(type) || type->spec.header_offset)
         __atomic_store_n(&lookup_needed, 1, __ATOMIC_RELAXED);
     while (seen < type->id
            && !__atomic_compare_exchange_n(&count, &seen, type->id, 0,
@@ -356,10 +356,8 @@ type_count_created(hk_type *type)
     if (c) {
         shard_add(&c->created, 1);
         shard_add(&c->tracked, (uint64_t)-1);
-    } else {
-        __atomic_fetch_add(&type->shared.created, 1, __ATOMIC_RELAXED);
-        __atomic_fetch_sub(&type->shared.tracked, 1, __ATOMIC_RELAXED);
-    }
+    } else
+        type_count_shared(type, 1, 0);
 }
 
 void
@@ -370,17 +368,8 @@ type_count_destroyed(hk_type *type)
     if (c) {
         shard_add(&c->destroyed, 1);
         shard_add(&c->tracked, 1);
-    } else {
-        __atomic_fetch_add(&type->shared.destroyed, 1, __ATOMIC_RELAXED);
-        __atomic_fetch_add(&type->shared.tracked, 1, __ATOMIC_RELAXED);
-    }
-}
-
-static const hk_object *
-header(const hk_type *type, const void *object)
-{
-    return (const hk_object *)((const char *)object
-                               + type->spec.header_offset);
+    } else
+        type_count_shared(type, 0, 1);
 }
 
 uint64_t
@@ -388,8 +377,9 @@ type_word(const hk_type *type, const void *object)
 {
     const char *at = (const char *)object + type->spec.refcount_offset;
 
-    if (!(type->spec.flags & HK_TYPE_FOREIGN))
-        return __atomic_load_n(&header(type, object)->word, __ATOMIC_RELAXED);
+    if (!type_is_foreign(type))
+        return __atomic_load_n(&type_header(type, object)->word,
+                               __ATOMIC_RELAXED);
     if (type->spec.refcount_width == 4)
         return __atomic_load_n((const uint32_t *)at, __ATOMIC_RELAXED);
     return __atomic_load_n((const uint64_t *)at, __ATOMIC_RELAXED);
@@ -401,7 +391,7 @@ type_refcount(const hk_type *type, const void *object)
     uint64_t word = type_word(type, object);
     intptr_t bias = type->spec.refcount_bias;
 
-    if (!(type->spec.flags & HK_TYPE_FOREIGN))
+    if (!type_is_foreign(type))
         return (uint32_t)word;
     if (bias < 0 && word < 0 - (uint64_t)bias)
         return 0;

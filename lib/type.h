@@ -75,6 +75,14 @@ type_is_foreign(const hk_type *type)
     return (type->spec.flags & HK_TYPE_FOREIGN) != 0;
 }
 
+/* The header of an object that is not foreign. */
+static inline hk_object *
+type_header(const hk_type *type, const void *object)
+{
+    return (hk_object *)(void *)((uintptr_t)object
+                                 + type->spec.header_offset);
+}
+
 /* Can the collector end its objects? */
 static inline int
 type_is_collectable(const hk_type *type)

@@ -43,6 +43,14 @@ recording_string(const struct recording *rec, uint32_t id)
 }
 
 const char *
+recording_type_name(const struct recording *rec, uint32_t type)
+{
+    const char *name = recording_string(rec, rec->types[type].name);
+
+    return *name ? name : "(unknown type)";
+}
+
+const char *
 recording_fact(const struct recording *rec, const char *name)
 {
     for (size_t i = 0; i < rec->fact_count; i++)

@@ -77,6 +77,8 @@ void recording_close(struct recording *rec);
 
 /* The string with this id; never NULL, "" for 0. */
 const char *recording_string(const struct recording *rec, uint32_t id);
+/* The name of a type for people, never empty. */
+const char *recording_type_name(const struct recording *rec, uint32_t type);
 /* The first fact of this name, or NULL. */
 const char *recording_fact(const struct recording *rec, const char *name);
 /* The arguments of the command with blanks between; malloc'd, or NULL. */

@@ -18,14 +18,6 @@
 #define SITES_SHOWN 3
 #define SITE_FRAMES 3
 
-static const char *
-type_name(const struct recording *rec, uint32_t type)
-{
-    const char *name = recording_string(rec, rec->types[type].name);
-
-    return *name ? name : "(unknown type)";
-}
-
 static void
 print_state(const struct recording *rec, const struct hkr_group *h,
             const struct text_out *out)
@@ -73,7 +65,7 @@ print_edge(const struct recording *rec, const struct group *g,
     if (e->index >= 0)
         fprintf(out->file, "[%d]", e->index);
     fputs("--> ", out->file);
-    text_plain(out, type_name(rec, g->members[e->to].type));
+    text_plain(out, recording_type_name(rec, g->members[e->to].type));
     if (e->to != e->from && g->head.member_count > 2)
         fprintf(out->file, " #%u", e->to + 1);
 }
@@ -88,7 +80,7 @@ print_member(const struct recording *rec, const struct group *g, uint32_t i,
     fputs("     ", out->file);
     if (g->head.member_count > 2)
         fprintf(out->file, "#%u ", i + 1);
-    text_plain(out, type_name(rec, m->type));
+    text_plain(out, recording_type_name(rec, m->type));
     fprintf(out->file, "(refcount %" PRIu64 ", known %" PRIu64 ")",
             m->refcount, m->known);
     for (uint32_t e = 0; e < g->head.edge_count; e++)
@@ -110,7 +102,7 @@ print_sites(const struct view *view, const char *what,
     for (uint32_t i = 0; i < count && i < SITES_SHOWN; i++) {
         fprintf(out->file, "     %-12s %s x ", i ? "" : what,
                 units_count(sites[i].count));
-        text_plain(out, type_name(rec, sites[i].type));
+        text_plain(out, recording_type_name(rec, sites[i].type));
         fputs(": ", out->file);
         if (rec->stacks[sites[i].stack].flags & HKR_STACK_UNSAMPLED)
             fputs("by paths that were not sampled", out->file);

@@ -13,14 +13,6 @@
 #define STACK_LINES 6
 #define LINE_FRAMES 3
 
-static const char *
-type_name(const struct recording *rec, uint32_t type)
-{
-    const char *name = recording_string(rec, rec->types[type].name);
-
-    return *name ? name : "(unknown type)";
-}
-
 static void
 print_sentence(const struct recording *rec, const struct hkr_mistake *m,
                const struct text_out *out)
@@ -30,7 +22,7 @@ print_sentence(const struct recording *rec, const struct hkr_mistake *m,
     text_plain(out, *what ? what : mistake_kind(m->kind));
     if (m->type) {
         fputs(": ", out->file);
-        text_plain(out, type_name(rec, m->type));
+        text_plain(out, recording_type_name(rec, m->type));
     }
     if (m->address)
         fprintf(out->file, " at 0x%" PRIx64, m->address);
@@ -101,7 +93,7 @@ print_hold(const struct view *view, const struct hkr_hold *h,
             units_seconds(hold_seconds(rec, h)), units_count(h->live));
     text_plain(out, recording_string(rec, h->name));
     fputs("\" ", out->file);
-    text_plain(out, type_name(rec, h->type));
+    text_plain(out, recording_type_name(rec, h->type));
     if (h->ever > h->live)
         fprintf(out->file, ", of %s ever", units_count(h->ever));
     fputs("\n      ", out->file);

@@ -5,98 +5,12 @@
  * when told to, and writes down what it is asked: what the agent relies on.
  */
 #include <errno.h>
-#include <sys/mman.h>
 
 #include "heapknot.h"
-#include "lib/host.h"
 #include "lib/registry.h"
 #include "lib/type.h"
 #include "tests/tap/tap.h"
-
-/* ---- the host ----------------------------------------------------------- */
-
-static uint32_t stack_now, adopt_stack;
-static int no_memory, complaints, marks;
-static void *adopted;
-static char complaint[300], mark[40];
-
-void *
-host_map(size_t bytes)
-{
-    void *p;
-
-    if (no_memory)
-        return NULL;
-    p = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    return p == MAP_FAILED ? NULL : p;
-}
-
-void *
-host_map_scratch(size_t bytes)
-{
-    return host_map(bytes);
-}
-
-void
-host_unmap_scratch(void *p, size_t bytes)
-{
-    munmap(p, bytes);
-}
-
-const unsigned char host_has_stacks = 1;
-
-int
-host_is_agent(void)
-{
-    return 1;
-}
-
-uint32_t
-host_stack(void)
-{
-    return stack_now;
-}
-
-uint32_t
-host_block_adopt(void *ptr)
-{
-    adopted = ptr;
-    return adopt_stack;
-}
-
-void
-host_block_forget(void *ptr)
-{
-    if (ptr == adopted)
-        adopted = NULL;
-}
-
-uint32_t
-host_now_ms(void)
-{
-    return 1234;
-}
-
-void
-host_mark(const char *name)
-{
-    marks++;
-    snprintf(mark, sizeof(mark), "%s", name ? name : "(snapshot)");
-}
-
-void
-host_complain(const char *sentence)
-{
-    complaints++;
-    snprintf(complaint, sizeof(complaint), "%s", sentence);
-}
-
-void
-host_abort(void)
-{
-    abort();
-}
+#include "tests/unit/lib-host.h"
 
 /* ---- types -------------------------------------------------------------- */
 
@@ -148,27 +62,27 @@ out_of_memory(void)
     uint64_t created, tracked;
     struct node *n;
 
-    no_memory = 1;
+    host_no_memory = 1;
     ok(!make("none", node_fields, sizeof(struct node), 0, NULL)
            && errno == ENOMEM,
        "a type: ENOMEM");
-    no_memory = 0;
+    host_no_memory = 0;
     nodes = make("node", node_fields, sizeof(struct node), 0, NULL);
     leaves = make("leaf", NULL, sizeof(struct node), HK_TYPE_LEAF, NULL);
     others = make("other", other_fields, sizeof(o), HK_TYPE_FOREIGN, NULL);
     ok(nodes && leaves && others, "and then there are types");
-    no_memory = 1;
+    host_no_memory = 1;
     n = hk_new(nodes);
     hk_type_counts(nodes, &created, NULL, &tracked);
     ok(n && created == 1 && tracked == 0, "an object lives, untracked");
     hk_decref(n);
     ok(hk_adopt(&o, others) == -1 && errno == ENOMEM, "hk_adopt: ENOMEM");
-    ok(!adopted, "and its block is free to go");
-    no_memory = 0;
+    ok(!host_watched, "and its block is free to go");
+    host_no_memory = 0;
     n = hk_new(nodes); /* maps the records, but no side table */
-    no_memory = 1;
+    host_no_memory = 1;
     ok(hk_adopt(&o, others) == -1 && errno == ENOMEM, "a table: ENOMEM");
-    no_memory = 0;
+    host_no_memory = 0;
     is_int(0, hk_adopt(&o, others), "adopted once there is memory");
     hk_forget(&o);
     hk_decref(n);
@@ -180,7 +94,7 @@ stacks(void)
     struct node *n, *leaf = hk_new(leaves);
     struct record *r;
 
-    stack_now = 11;
+    host_stack_now = 11;
     n = hk_new(nodes);
     r = registry_record(n->head.slot);
     is_int(11, r->created_stack, "the stack of hk_new");
@@ -190,15 +104,15 @@ stacks(void)
     ok(!(leaf->head.bits & HK_BIT_WATCHED), "but not those of leaves");
     is_int(0, r->release_stack, "no release yet");
     hk_incref(n);
-    stack_now = 12;
+    host_stack_now = 12;
     hk_decref(n);
     is_int(12, r->release_stack, "the stack of a release");
     is_int(1, (int64_t)hk_refcount(n), "which released");
     hk_incref(n);
-    stack_now = 0;
+    host_stack_now = 0;
     hk_decref(n);
     is_int(12, r->release_stack, "no stack at hand: the last one stays");
-    stack_now = 13;
+    host_stack_now = 13;
     hk_decref(n);
     is_int(RECORD_FREE, r->state, "the end");
     is_int(12, r->release_stack, "is no release that left references");
@@ -212,15 +126,15 @@ later_tracked(void)
     struct node n = {.next = NULL};
     uint32_t slot, serial;
 
-    stack_now = 21;
+    host_stack_now = 21;
     hk_init(&n, type);
-    stack_now = 22;
+    host_stack_now = 22;
     hk_track(&n);
     slot = n.head.slot;
     is_int(22, registry_record(slot)->created_stack, "the stack of hk_track");
     serial = registry_record(slot)->serial;
     hk_untrack(&n);
-    stack_now = 23;
+    host_stack_now = 23;
     hk_track(&n);
     is_int(slot, n.head.slot, "the same slot again");
     ok(registry_record(slot)->serial != serial, "but with another serial");
@@ -235,24 +149,24 @@ foreign(void)
     uint64_t destroyed, tracked, before;
     struct record *r;
 
-    stack_now = 31;
-    adopt_stack = 32;
+    host_stack_now = 31;
+    host_block_stack = 32;
     hk_type_counts(others, NULL, &before, NULL);
     hk_adopt(&o, others);
     r = registry_record(registry_find(&o));
     is_int(32, r->created_stack, "the stack of the malloc");
-    ok(adopted == &o, "the host watches its free");
+    ok(host_watched == &o, "the host watches its free");
     registry_forget_freed(&o);
     hk_type_counts(others, NULL, &destroyed, &tracked);
     is_int(1, (int64_t)(destroyed - before), "freed: destroyed");
     is_int(0, (int64_t)tracked, "and not tracked");
     ok(hk_forget(&o) == -1 && errno == ENOENT, "so it cannot be forgotten");
-    adopt_stack = 0;
+    host_block_stack = 0;
     hk_adopt(&o, others);
     r = registry_record(registry_find(&o));
     is_int(31, r->created_stack, "else the stack of hk_adopt");
     hk_forget(&o);
-    ok(!adopted, "forgotten: its free is nothing special");
+    ok(!host_watched, "forgotten: its free is nothing special");
 }
 
 static void
@@ -263,9 +177,10 @@ foreign_child(void)
 
     hk_adopt(&o, others);
     n->next = (struct node *)&o;
-    complaints = 0;
+    host_complaints = 0;
     hk_decref(n);
-    is_int(1, complaints, "a foreign child cannot be dropped: that is said");
+    is_int(1, host_complaints,
+           "a foreign child cannot be dropped: that is said");
     is_int(1, (int64_t)o.refs, "it is left alone");
     hk_forget(&o);
 }
@@ -279,38 +194,39 @@ count_errors(void)
 
     hk_init(&n, type);
     hk_decref(&n); /* keep() keeps the memory */
-    complaints = 0;
+    host_complaints = 0;
     hk_decref(&n);
     snprintf(expected, sizeof(expected),
              "released after its death: wrong at %p", (void *)&n);
-    is_str(expected, complaint, "below zero");
+    is_str(expected, host_complaint, "below zero");
     is_int(0, (int64_t)hk_refcount(&n), "is put back");
     hk_incref(&n);
     snprintf(expected, sizeof(expected),
              "referenced after its death: wrong at %p", (void *)&n);
-    is_str(expected, complaint, "from zero");
+    is_str(expected, host_complaint, "from zero");
     is_int(0, (int64_t)hk_refcount(&n), "is put back");
-    is_int(2, complaints, "one sentence each");
+    is_int(2, host_complaints, "one sentence each");
     hk_init(&n, type);
     n.head.word = (n.head.word & ~(uint64_t)UINT32_MAX) | 0x80000000u;
     hk_incref(&n);
-    ok(strstr(complaint, "overflow") != NULL, "overflow is said");
+    ok(strstr(host_complaint, "overflow") != NULL, "overflow is said");
     ok(hk_refcount(&n) > 0xa0000000u, "and saturates");
     for (int i = 0; i < 1000; i++)
         hk_incref(&n);
-    is_int(3, complaints, "once");
+    is_int(3, host_complaints, "once");
     for (int i = 0; i < 5000; i++)
         hk_decref(&n);
     ok(hk_refcount(&n) > 0xa0000000u, "it never dies");
     hk_init(NULL, type);
     hk_init(&n, NULL);
     hk_init(&n, others);
-    is_int(6, complaints, "hk_init of nonsense is said");
+    is_int(6, host_complaints, "hk_init of nonsense is said");
 }
 
 int
 main(void)
 {
+    host_keeps_complaints = 1;
     out_of_memory();
     stacks();
     later_tracked();
@@ -318,11 +234,11 @@ main(void)
     foreign_child();
     count_errors();
     hk_mark("here");
-    is_str("here", mark, "a mark goes to the host");
+    is_str("here", host_marked, "a mark goes to the host");
     hk_snapshot();
-    is_str("(snapshot)", mark, "and so does a snapshot");
+    is_str("(snapshot)", host_marked, "and so does a snapshot");
     hk_mark(NULL);
-    is_int(2, marks, "a mark needs a name");
+    is_int(2, host_marks, "a mark needs a name");
     ok(hk_agent_present(), "the agent is here");
     return done_testing();
 }

@@ -5,141 +5,12 @@
  * library needs memory, fails once.  What fails says ENOMEM and has changed
  * nothing; the same call with memory does what it should.
  *
- * The test is the host, and stands before malloc() as well (--wrap).
+ * Host and malloc() are those of lib-oom.h.
  */
-#include <stdlib.h>
-#include <sys/mman.h>
-
 #include "tests/tap/tap.h"
 
-#include "lib/host.h"
 #include "tests/unit/knot.h"
-
-/* ---- memory that ends --------------------------------------------------- */
-
-void *__real_malloc(size_t bytes);
-void *__real_calloc(size_t count, size_t bytes);
-void *__real_realloc(void *ptr, size_t bytes);
-void *__wrap_malloc(size_t bytes);
-void *__wrap_calloc(size_t count, size_t bytes);
-void *__wrap_realloc(void *ptr, size_t bytes);
-
-static long allocations_left = -1; /* until one fails; -1: none does */
-static int stays_out; /* all after it fail too */
-static long failed, scratch;
-
-static int
-is_out(void)
-{
-    if (allocations_left < 0)
-        return 0;
-    if (allocations_left > 0) {
-        allocations_left--;
-        return 0;
-    }
-    allocations_left = stays_out ? 0 : -1;
-    failed++;
-    return 1;
-}
-
-void *
-__wrap_malloc(size_t bytes)
-{
-    return is_out() ? NULL : __real_malloc(bytes);
-}
-
-void *
-__wrap_calloc(size_t count, size_t bytes)
-{
-    return is_out() ? NULL : __real_calloc(count, bytes);
-}
-
-void *
-__wrap_realloc(void *ptr, size_t bytes)
-{
-    return is_out() ? NULL : __real_realloc(ptr, bytes);
-}
-
-/* ---- the host ----------------------------------------------------------- */
-
-const unsigned char host_has_stacks = 0;
-
-void *
-host_map(size_t bytes)
-{
-    void *p;
-
-    if (is_out())
-        return NULL;
-    p = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    return p == MAP_FAILED ? NULL : p;
-}
-
-void *
-host_map_scratch(size_t bytes)
-{
-    void *p = host_map(bytes);
-
-    scratch += p != NULL;
-    return p;
-}
-
-void
-host_unmap_scratch(void *p, size_t bytes)
-{
-    scratch--;
-    munmap(p, bytes);
-}
-
-int
-host_is_agent(void)
-{
-    return 0;
-}
-
-uint32_t
-host_stack(void)
-{
-    return 0;
-}
-
-uint32_t
-host_block_adopt(void *ptr)
-{
-    (void)ptr;
-    return 0;
-}
-
-void
-host_block_forget(void *ptr)
-{
-    (void)ptr;
-}
-
-uint32_t
-host_now_ms(void)
-{
-    return 0;
-}
-
-void
-host_mark(const char *name)
-{
-    (void)name;
-}
-
-void
-host_complain(const char *sentence)
-{
-    diag("%s", sentence);
-}
-
-void
-host_abort(void)
-{
-    abort();
-}
+#include "tests/unit/lib-oom.h"
 
 /* ---- one call after another with less memory ---------------------------- */
 
@@ -241,10 +112,10 @@ collect(int generation, unsigned debug, const char *what)
     hk_gc_set_debug(debug);
     for (n = 0; n < TRIES_MAX && result < 0; n++) {
         errno = 0;
-        allocations_left = n;
+        failing(n + 1, ONCE);
         result = hk_gc_collect(generation);
-        allocations_left = -1;
-        check(scratch == 0, n, "memory is kept");
+        failing(0, 0);
+        check(scratch_bytes == 0, n, "memory is kept");
         if (result >= 0)
             break;
         check(errno == ENOMEM, n, "errno is not ENOMEM");
@@ -282,12 +153,12 @@ scan(void)
     wrong = 0;
     for (n = 0; n < TRIES_MAX && result < 0; n++) {
         errno = 0;
-        allocations_left = n;
+        failing(n + 1, ONCE);
         result = hk_gc_scan(2, &r);
-        allocations_left = -1;
+        failing(0, 0);
         take_state(&after);
         check(!memcmp(&before, &after, sizeof(before)), n, "a change");
-        check(scratch == 0, n, "memory is kept");
+        check(scratch_bytes == 0, n, "memory is kept");
         check(result == 0 || errno == ENOMEM, n, "errno is not ENOMEM");
         check(result == 0 || !memcmp(&r, &old, sizeof(r)), n, "a result");
     }
@@ -306,20 +177,19 @@ static void
 each(int (*make)(void), const char *what, int must_fail)
 {
     uint64_t refs = hk_refcount(d);
-    int result = -1;
-    long n, before;
+    int result = -1, failed = 0;
+    long n;
 
     wrong = 0;
-    before = failed;
     for (n = 0; n < TRIES_MAX && result < 0; n++) {
         errno = 0;
-        allocations_left = n;
+        failing(n + 1, ONCE);
         result = make();
-        allocations_left = -1;
+        failed += failing(0, 0);
         check(result == 0 || errno == ENOMEM, n, "errno is not ENOMEM");
         check(hk_refcount(d) == refs, n, "its count has changed");
     }
-    ok(failed > before || !must_fail, "%s: some tries failed", what);
+    ok(failed > 0 || !must_fail, "%s: some tries failed", what);
     is_int(0, wrong, "each with ENOMEM");
     is_int(0, result, "then there is memory");
 }
@@ -391,15 +261,13 @@ new_untracked(void)
     int lost = 0, tracked = 0;
     uint64_t counted;
 
-    stays_out = 1;
     for (int i = 0; i < 5000; i++) {
-        allocations_left = 1;
+        failing(2, FOR_EVER);
         made[i] = hk_new(plain);
-        allocations_left = -1;
+        failing(0, 0);
         lost += !made[i];
         tracked += made[i] && hk_gc_is_tracked(made[i]);
     }
-    stays_out = 0;
     is_int(0, lost, "hk_new has memory for 5,000 objects");
     ok(tracked < 5000, "but %d have no record", 5000 - tracked);
     hk_type_counts(plain, NULL, NULL, &counted);
@@ -416,16 +284,14 @@ nothing_at_all(void)
     hk_gc_result r = {.struct_size = sizeof(r)};
 
     make_garbage();
-    stays_out = 1;
-    allocations_left = 0;
+    failing(1, FOR_EVER);
     errno = 0;
     ok(hk_gc_collect(2) == -1 && errno == ENOMEM, "no memory: hk_gc_collect");
     errno = 0;
     ok(hk_gc_scan(2, &r) == -1 && errno == ENOMEM, "no memory: hk_gc_scan");
     errno = 0;
     ok(!hk_new(plain) && errno == ENOMEM, "no memory: hk_new");
-    allocations_left = -1;
-    stays_out = 0;
+    failing(0, 0);
     is_int(603, hk_gc_collect(2), "afterwards all is found");
     drop_garbage();
 }

@@ -14,7 +14,9 @@
 
 #include "lib/host.h"
 
-static int host_agent = 1, host_no_memory, host_complaints;
+static int host_agent = 1, host_no_memory, host_complaints, host_marks;
+static char host_complaint[300], host_marked[40]; /* the last ones */
+static int host_keeps_complaints; /* if one thread alone complains */
 static uint32_t host_stack_now, host_block_stack, host_ms_now = 1234;
 static const void *host_watched; /* the last block that was adopted */
 
@@ -79,14 +81,17 @@ host_now_ms(void)
 void
 host_mark(const char *name)
 {
-    (void)name;
+    host_marks++;
+    snprintf(host_marked, sizeof(host_marked), "%s",
+             name ? name : "(snapshot)");
 }
 
 void
 host_complain(const char *sentence)
 {
-    (void)sentence;
     __atomic_fetch_add(&host_complaints, 1, __ATOMIC_RELAXED);
+    if (host_keeps_complaints)
+        snprintf(host_complaint, sizeof(host_complaint), "%s", sentence);
 }
 
 void

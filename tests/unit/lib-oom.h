@@ -3,7 +3,8 @@
  *
  * lib-oom.h -- a companion whose n-th allocation fails: all that it asks of its
  * host or of malloc() goes through here.  Link with lib_oom_wrap of tests.am;
- * include it in the one file of the test program.
+ * include it in the one file of the test program.  What fails leaves errno
+ * alone: the library is to set it.
  *
  *      failing(n, FOR_EVER) ... ran_out = failing(0, 0);
  */
@@ -56,7 +57,6 @@ fails_now(void)
                        : alloc_number != alloc_fails_at)
         return 0;
     alloc_failed++;
-    errno = ENOMEM;
     return 1;
 }
 
@@ -99,13 +99,10 @@ __wrap_free(void *p)
 void *
 host_map(size_t bytes)
 {
-    int saved = errno;
     void *p;
 
-    if (fails_now()) {
-        errno = saved; /* as the real hosts: who asked sets it */
+    if (fails_now())
         return NULL;
-    }
     p = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     return p == MAP_FAILED ? NULL : p;
