@@ -29,6 +29,7 @@
 #include "agent/recfile.h"
 #include "agent/retire.h"
 #include "agent/sampler.h"
+#include "agent/sandbox.h"
 #include "agent/say.h"
 #include "agent/snapshot.h"
 #include "agent/strings.h"
@@ -105,6 +106,7 @@ set_up(void)
     interpose_cxx_start();
     modules_prepare();
     worker_prepare();
+    sandbox_note();
     ends_start();
     capture_start();
     note_bypass();

@@ -14,6 +14,7 @@
 
 #include <string.h>
 
+#include "agent/balance_rows.h"
 #include "agent/boot.h"
 #include "agent/counters.h"
 #include "agent/held.h"
@@ -155,6 +156,7 @@ companion_write(uint32_t stacks, uint32_t types)
         n++;
     if (n)
         recfile_publish_table(HKR_HOLD, n);
+    rows_write(stacks, types);
     write_counters();
 }
 

@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: BSD-2-Clause
  *
- * companion.h -- what the companion knows of mistakes and holds, for the
- * recording (tables MIST and HOLD).
+ * companion.h -- what the companion knows of mistakes, holds and references,
+ * for the recording (tables MIST, HOLD and BALA).
  *
  * Under lock_publish.
  */

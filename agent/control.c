@@ -123,6 +123,15 @@ scan(struct request *r)
 }
 
 static uint32_t
+why(struct request *r)
+{
+    int err = scan_why(r->argument, r->text, sizeof(r->text));
+
+    publish_now(WAIT_NS);
+    return (uint32_t)err;
+}
+
+static uint32_t
 perform(struct request *r)
 {
     r->text[0] = '\0';
@@ -139,6 +148,8 @@ perform(struct request *r)
         return mark(r);
     case HKR_CMD_SCAN:
         return scan(r);
+    case HKR_CMD_WHY:
+        return why(r);
     }
     say_format(r->text, sizeof(r->text), "this agent does not know command %u",
                r->command);

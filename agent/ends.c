@@ -30,6 +30,8 @@
 #include "agent/modules.h"
 #include "agent/publish.h"
 #include "agent/recfile.h"
+#include "agent/scan_shield.h"
+#include "agent/scan_watch.h"
 #include "format/recording.h"
 
 enum {
@@ -98,9 +100,20 @@ fork(void)
     return life_is_in_hook() ? life_fork() : NEXT(fork)();
 }
 
+/* In a snapshot child a function that exits is one that faults: what is
+   registered with atexit is not to be done for the program. */
+HK_EXPORT void
+exit(int status)
+{
+    shield_give_up();
+    NEXT(exit)(status);
+    __builtin_unreachable();
+}
+
 HK_EXPORT void
 _exit(int status)
 {
+    shield_give_up();
     life_end(HKR_STATE_EXITED, 0);
     NEXT(_exit)(status);
     __builtin_unreachable();
@@ -109,6 +122,7 @@ _exit(int status)
 HK_EXPORT void
 _Exit(int status)
 {
+    shield_give_up();
     life_end(HKR_STATE_EXITED, 0);
     NEXT(_Exit)(status);
     __builtin_unreachable();
@@ -117,6 +131,7 @@ _Exit(int status)
 HK_EXPORT void
 quick_exit(int status)
 {
+    shield_give_up();
     life_end(HKR_STATE_EXITED, 0);
     NEXT(quick_exit)(status);
     __builtin_unreachable();
@@ -147,6 +162,8 @@ after_exec(int ours, int result)
 {
     int saved_errno = errno;
 
+    if (ours)
+        scan_watch_go_on();
     if (ours && recfile_is_open())
         publish_resume();
     errno = saved_errno;

@@ -16,6 +16,7 @@
 
 #include <string.h>
 
+#include "agent/notes.h"
 #include "agent/pool.h"
 #include "agent/recfile.h"
 #include "agent/strings.h"
@@ -29,16 +30,19 @@ struct sites {
 
 struct group {
     struct hkr_group head; /* as it is written, but for lengths */
+    struct hkr_group_more more;
     struct hkr_member *members;
     struct hkr_edge *edges;
     struct sites created, released;
+    uint32_t notes[SCAN_MEMBERS_SHOWN + 1];
+    int is_new; /* members tell births as records do */
 };
 
 static struct group *groups;
 static uint32_t group_count, group_room;
 static uint32_t *table;
 static uint32_t places;
-static int is_cut;
+static int is_cut, is_partial;
 
 /* ---- look-up by shape --------------------------------------------------- */
 
@@ -180,23 +184,33 @@ sort_sites(struct sites *s)
 /* ---- a scan ------------------------------------------------------------- */
 
 void
-groups_begin(void)
+groups_begin(int in_part)
 {
     is_cut = 0;
-    for (uint32_t i = 0; i < group_count; i++) {
-        struct hkr_group *h = &groups[i].head;
-
-        h->instances = h->confirmed = 0;
-        h->held_objects = h->held_bytes = 0;
+    is_partial = in_part;
+    for (uint32_t i = 0; i < group_count && !in_part; i++) {
         clear_sites(&groups[i].created);
         clear_sites(&groups[i].released);
     }
 }
 
+static void
+take_notes(struct group *g, uint32_t count)
+{
+    g->more.note_count = 0;
+    memset(g->notes, 0, sizeof g->notes);
+    for (uint32_t i = 0; i < count; i++) {
+        g->notes[i] =
+            notes_string((const void *)(uintptr_t)g->members[i].address);
+        if (g->notes[i])
+            g->more.note_count = count;
+    }
+}
+
 /* The first of its shape in this scan shows what they all look like. */
 static void
-keep_example(struct group *g, const struct results *r,
-             const struct result_cycle *c, groups_label_fn label)
+keep_example(struct group *g, const struct result_cycle *c,
+             groups_label_fn label)
 {
     const struct hkr_member *members = (const void *)(c + 1);
     const struct hkr_edge *edges =
@@ -217,34 +231,21 @@ keep_example(struct group *g, const struct results *r,
     memcpy(m, members, c->member_count * sizeof *m);
     memcpy(e, edges, c->edge_count * sizeof *e);
     for (uint32_t i = 0; i < c->edge_count; i++) {
-        const char *text = e[i].label ? label(r, e[i].label) : NULL;
+        const char *text = e[i].label ? label(e[i].label) : NULL;
 
         e[i].label = text ? strings_add(text) : 0;
     }
+    take_notes(g, c->member_count);
     g->head.member_count = c->member_count;
     g->head.edge_count = c->edge_count;
     g->head.instance_bytes = c->bytes;
     g->head.objects = c->objects;
-}
-
-static void
-note_times(struct hkr_group *h, const struct suspect *s, uint32_t scan)
-{
-    if (!h->first_scan) {
-        h->first_scan = s->first_scan;
-        h->first_seen_ns = s->first_seen_ms * UINT64_C(1000000);
-    }
-    if (s->confirmed_ms) {
-        h->confirmed++;
-        if (!h->confirmed_ns)
-            h->confirmed_ns = s->confirmed_ms * UINT64_C(1000000);
-    }
-    h->last_scan = scan;
+    g->is_new = 1;
 }
 
 void
-groups_add(const struct results *r, const struct result_cycle *c,
-           const struct suspect *s, uint32_t scan, groups_label_fn label)
+groups_add(const struct result_cycle *c, const struct suspect *s,
+           uint32_t scan, groups_label_fn label)
 {
     const struct hkr_site *created =
         (const void *)((const char *)(c + 1) +
@@ -257,11 +258,10 @@ groups_add(const struct results *r, const struct result_cycle *c,
         return;
     }
     if (c->member_count)
-        keep_example(g, r, c, label);
-    g->head.instances++;
-    g->head.held_objects += c->held_objects;
-    g->head.held_bytes += c->held_bytes;
-    note_times(&g->head, s, scan);
+        keep_example(g, c, label);
+    g->head.last_scan = scan;
+    if (is_partial && s->first_scan != scan)
+        return;
     add_sites(&g->created, created, c->created_count);
     add_sites(&g->released, created + c->created_count, c->released_count);
 }
@@ -292,15 +292,104 @@ forget_empty(void)
         *place_of(groups[i].head.fingerprint) = i + 1;
 }
 
+struct moment {
+    uint32_t clock_ms;
+    uint64_t time_ns;
+};
+
+/* A birth, as the recording tells time; 0: before this process began. */
+static uint64_t
+birth_ns(const struct moment *m, uint32_t birth_ms)
+{
+    uint64_t ago = birth_ms < m->clock_ms
+                       ? (m->clock_ms - birth_ms) * UINT64_C(1000000)
+                       : 0;
+
+    return m->time_ns > ago ? m->time_ns - ago : 0;
+}
+
+static void
+note_times(struct group *g, const struct suspect *s, const struct moment *m)
+{
+    struct hkr_group *h = &g->head;
+    struct hkr_group_more *more = &g->more;
+    uint64_t oldest = birth_ns(m, s->oldest_ms);
+    uint64_t youngest = birth_ns(m, s->youngest_ms);
+
+    if (!h->first_scan) {
+        h->first_scan = s->first_scan;
+        h->first_seen_ns = s->first_seen_ms * UINT64_C(1000000);
+    }
+    if (s->confirmed_ms && !h->confirmed_ns)
+        h->confirmed_ns = s->confirmed_ms * UINT64_C(1000000);
+    if (!h->instances || oldest < more->oldest_ns)
+        more->oldest_ns = oldest;
+    if (!h->instances || youngest > more->youngest_ns)
+        more->youngest_ns = youngest;
+}
+
+static void
+count(const struct suspect *s, void *arg)
+{
+    struct hkr_group *h;
+    uint32_t *place = table ? place_of(s->shape) : NULL;
+
+    if (!place || !*place) {
+        is_cut = 1;
+        return;
+    }
+    note_times(&groups[*place - 1], s, arg);
+    h = &groups[*place - 1].head;
+    h->instances++;
+    h->confirmed += s->confirmed_ms != 0;
+    h->held_objects += s->held_objects;
+    h->held_bytes += s->held_bytes;
+    groups[*place - 1].more.nested_bytes += s->nested_bytes;
+}
+
+static void
+count_all(uint32_t clock_ms, uint64_t time_ns)
+{
+    struct moment m = {clock_ms, time_ns};
+
+    for (uint32_t i = 0; i < group_count; i++) {
+        struct hkr_group *h = &groups[i].head;
+
+        h->instances = h->confirmed = 0;
+        h->held_objects = h->held_bytes = 0;
+        groups[i].more.nested_bytes = 0;
+    }
+    suspects_each(count, &m);
+}
+
+/* Of what was born before this process began: at its start. */
+static void
+date_members(struct group *g, const struct moment *m)
+{
+    uint32_t now_ms = (uint32_t)(m->time_ns / 1000000);
+
+    for (uint32_t i = 0; g->is_new && i < g->head.member_count; i++) {
+        int64_t ago = (int32_t)(m->clock_ms - g->members[i].born_ms);
+
+        g->members[i].born_ms =
+            ago > (int64_t)now_ms ? 0 : now_ms - (uint32_t)ago;
+    }
+    g->is_new = 0;
+}
+
 void
-groups_end(struct groups_tally *tally)
+groups_end(struct groups_tally *tally, uint32_t clock_ms, uint64_t time_ns)
 {
     memset(tally, 0, sizeof *tally);
+    count_all(clock_ms, time_ns);
     if (group_count > GROUPS_KEPT)
         forget_empty();
     for (uint32_t i = 0; i < group_count; i++) {
         struct hkr_group *h = &groups[i].head;
 
+        if (!groups[i].more.first_instances)
+            groups[i].more.first_instances = h->instances;
+        date_members(&groups[i], &(struct moment){clock_ms, time_ns});
         h->state = h->confirmed ? HKR_GROUP_CONFIRMED : HKR_GROUP_SUSPECT;
         tally->groups += h->instances != 0;
         tally->confirmed += h->confirmed != 0;
@@ -308,6 +397,15 @@ groups_end(struct groups_tally *tally)
         sort_sites(&groups[i].released);
     }
     tally->is_cut = is_cut || tally->groups > GROUPS_WRITTEN;
+}
+
+void
+groups_each_type(void (*fn)(uint16_t type, void *arg), void *arg)
+{
+    for (uint32_t i = 0; i < group_count; i++)
+        for (uint32_t k = 0; groups[i].head.instances &&
+                             k < groups[i].head.member_count; k++)
+            fn((uint16_t)groups[i].members[k].type, arg);
 }
 
 /* ---- the recording ------------------------------------------------------ */
@@ -325,12 +423,15 @@ write_group(const struct group *g)
     size_t members = h.member_count * sizeof *g->members;
     size_t edges = h.edge_count * sizeof *g->edges;
     size_t created, released;
+    size_t notes =
+        (g->more.note_count + g->more.note_count % 2) * sizeof *g->notes;
 
     h.created_count = shown(&g->created);
     h.released_count = shown(&g->released);
     created = h.created_count * sizeof *g->created.list;
     released = h.released_count * sizeof *g->released.list;
-    h.bytes = (uint32_t)(sizeof h + members + edges + created + released);
+    h.bytes = (uint32_t)(sizeof h + members + edges + created + released +
+                         sizeof g->more + notes);
     return recfile_stream_write(HKR_FIND, &h, sizeof h) &&
            (!members ||
             recfile_stream_write(HKR_FIND, g->members, members)) &&
@@ -338,7 +439,9 @@ write_group(const struct group *g)
            (!created ||
             recfile_stream_write(HKR_FIND, g->created.list, created)) &&
            (!released ||
-            recfile_stream_write(HKR_FIND, g->released.list, released));
+            recfile_stream_write(HKR_FIND, g->released.list, released)) &&
+           recfile_stream_write(HKR_FIND, &g->more, sizeof g->more) &&
+           (!notes || recfile_stream_write(HKR_FIND, g->notes, notes));
 }
 
 /* Confirmed ones first, so that a limit hits the doubtful. */

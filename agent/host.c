@@ -13,10 +13,12 @@
 #include <stdlib.h>
 
 #include "agent/account.h"
+#include "agent/balance.h"
 #include "agent/counters.h"
 #include "agent/intern.h"
 #include "agent/life.h"
 #include "agent/meta.h"
+#include "agent/notes.h"
 #include "agent/os.h"
 #include "agent/publish.h"
 #include "agent/recfile.h"
@@ -26,6 +28,7 @@
 
 #define MARK_WAIT_NS 200000000u
 #define COMPLAINTS_MAX 20
+#define LOCK_WAIT_NS 50000000u
 
 void *
 host_map(size_t bytes)
@@ -70,6 +73,94 @@ host_stack(void)
     errno = saved_errno;
     return id;
 }
+
+/* ---- references and notes ------------------------------------------------ */
+
+int
+host_traces(const char *type_name)
+{
+    return balance_names(type_name);
+}
+
+/* Inside now?  Its stack, too; who interrupts the agent itself gets neither,
+   and waits for nothing. */
+static int
+enter(const struct frame_record *frame, uint32_t *stack)
+{
+    int saved_errno = errno, entered = guard_enter();
+
+    *stack = entered ? capture_stack(frame, 0) : 0;
+    errno = saved_errno;
+    return entered;
+}
+
+static void
+leave(int entered)
+{
+    if (entered)
+        guard_leave();
+}
+
+static uint64_t
+may_wait_ns(int entered)
+{
+    return entered ? LOCK_WAIT_NS : 0;
+}
+
+int
+host_ref_born(const void *header, uint32_t type)
+{
+    uint32_t stack;
+    int entered, kept;
+
+    if (!boot_is_recording())
+        return 0;
+    entered = enter(FRAME_RECORD(), &stack);
+    kept = balance_begin(header, type, stack, may_wait_ns(entered));
+    leave(entered);
+    return kept;
+}
+
+int
+host_ref_counted(const void *header, int by)
+{
+    uint32_t stack;
+    int entered, kept;
+
+    if (!boot_is_recording())
+        return 0;
+    entered = enter(FRAME_RECORD(), &stack);
+    kept = balance_count(header, stack, by, may_wait_ns(entered));
+    leave(entered);
+    return kept;
+}
+
+void
+host_ref_died(const void *header)
+{
+    int entered;
+
+    if (!boot_is_recording())
+        return;
+    entered = guard_enter();
+    balance_end(header, may_wait_ns(entered));
+    leave(entered);
+}
+
+int
+host_note(const void *object, const char *text)
+{
+    int entered, error;
+
+    if (!boot_is_recording())
+        return 0;
+    entered = guard_enter();
+    error = notes_set(object, text, may_wait_ns(entered));
+    leave(entered);
+    return error;
+}
+
+/* ---- blocks, time, words ------------------------------------------------- */
 
 uint32_t
 host_block_adopt(void *ptr)

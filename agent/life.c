@@ -21,6 +21,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/balance.h"
 #include "agent/counters.h"
 #include "agent/lane.h"
 #include "agent/lock.h"
@@ -30,6 +31,7 @@
 #include "agent/publish.h"
 #include "agent/recfile.h"
 #include "agent/scan.h"
+#include "agent/scan_watch.h"
 #include "agent/thread.h"
 #include "agent/worker.h"
 
@@ -38,6 +40,7 @@
 #define BUSY_EVENTS 10000u
 #define CHILD_EVENTS 1000u /* a forked child with fewer has little to tell */
 #define END_WAIT_NS 500000000u
+#define SCAN_WAIT_NS 250000000u /* for a scan's child to be gone */
 #define FORK_WAIT_NS 100000000u
 
 static int pid;
@@ -130,6 +133,17 @@ life_rest(void)
     errno = saved_errno;
 }
 
+/* An end has several stages. */
+static void
+say_once_what_refs_missed(uint32_t state)
+{
+    static uint32_t is_said;
+
+    if (state == HKR_STATE_EXITED && !is_forked
+        && !__atomic_exchange_n(&is_said, 1, __ATOMIC_RELAXED))
+        balance_say_unknown();
+}
+
 void
 life_end(uint32_t state, uint32_t signal)
 {
@@ -138,20 +152,25 @@ life_end(uint32_t state, uint32_t signal)
     if (!boot_is_recording() || !life_is_ours())
         return;
     entered = guard_enter();
+    /* It would be a child that what is exec'ed, or init, knows nothing of. */
+    if (state != HKR_STATE_CRASHED)
+        scan_watch_stop(SCAN_WAIT_NS);
     if (!recfile_is_open() && is_forked && events >= CHILD_EVENTS &&
         state != HKR_STATE_EXEC)
         publish_open();
     if (recfile_is_open())
         publish_final(state, signal, END_WAIT_NS);
+    say_once_what_refs_missed(state);
     if (entered)
         guard_leave();
 }
 
 static struct lock *const fork_locks[] = {&lock_publish, &lock_modules,
                                           &lock_intern, &lock_strings,
-                                          &lock_index, &lock_unwind};
+                                          &lock_index, &lock_unwind,
+                                          &lock_notes};
 #define FORK_LOCKS (sizeof(fork_locks) / sizeof(fork_locks[0]))
-#define FORK_POOL 0x80u
+#define FORK_POOL 0x80000000u
 
 /* Ours were registered before the program's, so prepare runs after its, and
    what those allocate is still recorded.  Several threads may fork at once:
@@ -162,7 +181,8 @@ before_fork(void)
     self.fork_locks = 0;
     for (size_t i = 0; i < FORK_LOCKS; i++)
         self.fork_locks |=
-            (uint8_t)(lock_take(fork_locks[i], FORK_WAIT_NS) << i);
+            (uint32_t)lock_take(fork_locks[i], FORK_WAIT_NS) << i;
+    self.fork_stripes = balance_before_fork(self.guard ? 0 : FORK_WAIT_NS);
     if (self.guard) /* from a signal handler: the pool may be in our hands */
         return;
     self.fork_locks |= FORK_POOL;
@@ -174,6 +194,7 @@ after_fork_parent(void)
 {
     if (self.fork_locks & FORK_POOL)
         pool_after_fork_parent();
+    balance_after_fork_parent(self.fork_stripes);
     for (size_t i = FORK_LOCKS; i-- > 0;)
         if (self.fork_locks & 1u << i)
             lock_release(fork_locks[i]);
@@ -185,6 +206,7 @@ after_fork_child(void)
     if (self.fork_locks & FORK_POOL)
         pool_after_fork_child();
     lock_reset_all();
+    balance_after_fork_child(self.fork_stripes);
     lane_reset();
     recfile_abandon();
     publish_reset();

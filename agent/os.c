@@ -117,6 +117,16 @@ os_map(size_t bytes)
 }
 
 void *
+os_map_unforked(size_t bytes)
+{
+    void *p = os_map(bytes);
+
+    if (p)
+        os_call(SYS_madvise, (long)p, (long)bytes, MADV_DONTFORK, 0, 0, 0);
+    return p;
+}
+
+void *
 os_map_shared(size_t bytes)
 {
     return map(bytes, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);

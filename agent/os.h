@@ -26,7 +26,9 @@ uint64_t os_process_cpu_ns(void);
 
 /* Anonymous zeroed NORESERVE memory, or NULL. */
 void *os_map(size_t bytes);
-void *os_map_shared(size_t bytes); /* the same, shared with children */
+/* The same, of which a forked child gets nothing. */
+void *os_map_unforked(size_t bytes);
+void *os_map_shared(size_t bytes); /* shared with children */
 void os_unmap(void *p, size_t bytes);
 void *os_map_file(int fd, uint64_t offset, size_t bytes);
 

@@ -224,7 +224,7 @@ pick(struct chunk_list *list, uint32_t type, uint32_t *number)
     uint32_t above = list->count ? list->numbers[list->count - 1] + 1 : 0;
 
     return pick_free(above, number) || extend(number) ||
-           (type != HKR_TIME && type != HKR_FIND &&
+           (type != HKR_TIME && type != HKR_FIND && type != HKR_GRPH &&
             shift_down(list, number));
 }
 

@@ -26,7 +26,7 @@ struct chunk_list {
 };
 
 /* One list for each table, two for each stream, one of FREE chunks. */
-#define CHUNK_LISTS 14u
+#define CHUNK_LISTS 17u
 
 int recchunk_start(void);
 void recchunk_reset(void);

@@ -38,6 +38,7 @@ static struct table tables[] = {
     {.type = HKR_PROC}, {.type = HKR_STRS}, {.type = HKR_MODL},
     {.type = HKR_NODE}, {.type = HKR_STAK}, {.type = HKR_TYPES},
     {.type = HKR_SCAN}, {.type = HKR_MIST}, {.type = HKR_HOLD},
+    {.type = HKR_BALA},
 };
 #define TABLE_COUNT (sizeof(tables) / sizeof(tables[0]))
 

@@ -1,9 +1,9 @@
 /*
  * SPDX-License-Identifier: BSD-2-Clause
  *
- * recstream.c -- the two streams of a recording.
+ * recstream.c -- the streams of a recording.
  *
- * Called by   timeline.c (TIME), scan.c (FIND).
+ * Called by   timeline.c (TIME), groups.c (FIND), census.c (GRPH).
  * Threads     under lock_publish.
  * Memory      lists of chunks from meta.c (recchunk.c).
  * Fails       recfile_stream_write returns 0; the caller cancels.  What was
@@ -37,7 +37,8 @@ struct stream {
     int is_building;
 };
 static struct stream streams[RECSTREAM_COUNT] = {{.type = HKR_TIME},
-                                                 {.type = HKR_FIND}};
+                                                 {.type = HKR_FIND},
+                                                 {.type = HKR_GRPH}};
 
 int
 recstream_start(void)
@@ -57,7 +58,11 @@ recstream_start(void)
 static struct stream *
 find(uint32_t type)
 {
-    return &streams[type == HKR_FIND];
+    size_t i = RECSTREAM_COUNT - 1;
+
+    while (i > 0 && streams[i].type != type)
+        i--;
+    return &streams[i];
 }
 
 static struct content *
@@ -135,7 +140,7 @@ recfile_stream_write(uint32_t type, const void *bytes, size_t count)
     if (!recfile_is_open())
         return 0;
     if (!make_room(s, c, count)) {
-        count_add(HKC_recording_full, type == HKR_FIND);
+        count_add(HKC_recording_full, type != HKR_TIME);
         return 0;
     }
     copy_in(c, c->end, bytes, count);
@@ -226,8 +231,9 @@ store_word(struct stream *s)
     struct hkr_header *h = (struct hkr_header *)(void *)recspace_head();
     uint64_t word = s->now.gen << GENERATION_SHIFT | s->now.end;
 
-    __atomic_store_n(s->type == HKR_TIME ? &h->timeline_word
-                                         : &h->findings_word,
+    __atomic_store_n(s->type == HKR_TIME   ? &h->timeline_word
+                     : s->type == HKR_FIND ? &h->findings_word
+                                           : &h->graph_word,
                      word, __ATOMIC_RELEASE);
 }
 

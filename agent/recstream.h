@@ -7,7 +7,7 @@
 #ifndef HK_AGENT_RECSTREAM_H
 #define HK_AGENT_RECSTREAM_H
 
-#define RECSTREAM_COUNT 2u /* TIME, FIND */
+#define RECSTREAM_COUNT 3u /* TIME, FIND, GRPH */
 
 int recstream_start(void);
 

@@ -3,15 +3,15 @@
  *
  * scan.c -- a scan, from the parent's side.
  *
- * What        decides whether one may run now, clones the snapshot child,
- *             waits for it with a watchdog, and writes what it found.
+ * What        has it decided whether one may run now and how, takes a snapshot
+ *             or a copy, and writes what was found.
  * Called by   the agent's thread.
  * Threads     one scan at a time (`running`); results are taken in under
  *             lock_publish and lock_scan.
  * Memory      a shared region for the results while the child lives.
  * Fails       with an errno value and a sentence; the failure is in SCAN.
- *             Refused clones end automatic scans; other failures make them
- *             rarer.
+ *             A way that the system refuses is not tried again; other failures
+ *             make scans rarer.
  * Invariants  while a child is there, publications go on; no lock is held
  *             while waiting for it.
  */
@@ -22,6 +22,7 @@
 #include <string.h>
 
 #include "agent/boot.h"
+#include "agent/census.h"
 #include "agent/counters.h"
 #include "agent/groups.h"
 #include "agent/lock.h"
@@ -31,167 +32,87 @@
 #include "agent/recfile.h"
 #include "agent/retire.h"
 #include "agent/say.h"
+#include "agent/scan_copy.h"
+#include "agent/scan_parse.h"
 #include "agent/scan_watch.h"
+#include "agent/scan_when.h"
 #include "agent/strings.h"
 #include "agent/suspects.h"
 #include "lib/host.h"
 #include "lib/registry.h"
 #include "lib/type.h"
 
-#define SECOND UINT64_C(1000000000)
 #define MILLION UINT64_C(1000000)
-
-/* A clone copies page tables: before the first measurement, 7 ms for each GiB
-   of 4 KiB pages. */
-#define FIRST_NS_PER_MIB (7 * MILLION / 1024)
-/* At once at most what the budget allows in this time: 20 ms of 0.1 %. */
-#define PAUSE_WINDOW_NS (20 * SECOND)
-
-#define LOCK_WAIT_NS (2 * SECOND)
-#define BACKOFF_MAX 6
+#define LOCK_WAIT_NS (2 * UINT64_C(1000000000))
 
 static uint32_t running;
+static uint32_t scan_id;     /* of the last one in SCAN */
+static uint32_t last_reason; /* string: why there was none, or 0 */
 
-static uint64_t last_ns;       /* the last scan or attempt; 0: none yet */
-static uint64_t last_child_ns; /* CPU of the last child */
-static uint64_t ns_per_mib = FIRST_NS_PER_MIB;
-static uint64_t last_predicted_ns;
-static uint32_t backoff;       /* doublings of the distance after failures */
-static int is_denied, is_too_big;
-static uint32_t scan_id;       /* of the last one in SCAN */
+/* What the scan in hand has told. */
+static const struct results *region;
+static uint64_t region_bytes;
 
 struct outcome {
+    struct scan_plan plan;
+    struct scan_wish wish;
     struct hkr_scan record;
     uint32_t clock_ms; /* of the snapshot, as births are told */
+    uint16_t asked;    /* type that is wanted in the census, or 0 */
     struct suspects_tally cycles;
     struct groups_tally groups;
 };
 
-/* ---- when --------------------------------------------------------------- */
-
-static uint64_t
-at_share(uint64_t cost_ns, uint64_t millionths)
-{
-    if (millionths == 0)
-        return cost_ns ? UINT64_MAX / 4 : 0;
-    if (cost_ns > UINT64_MAX / 4 / MILLION)
-        return UINT64_MAX / 4;
-    return cost_ns * MILLION / millionths;
-}
-
-static uint64_t
-larger(uint64_t a, uint64_t b)
-{
-    return a > b ? a : b;
-}
-
-static uint64_t
-distance_ns(void)
-{
-    uint64_t d = larger(opt.scan_interval << backoff,
-                        at_share(last_predicted_ns, opt.pause_budget));
-
-    return larger(d, at_share(last_child_ns, opt.cpu_budget));
-}
-
-uint64_t
-scan_due_ns(void)
-{
-    if (opt.scan_interval == 0 || is_denied)
-        return UINT64_MAX;
-    return (last_ns ? last_ns : boot_start_ns) + distance_ns();
-}
-
-static uint64_t
-predict_pause_ns(void)
-{
-    return (os_rss_bytes() >> 20) * ns_per_mib;
-}
-
-/* Half of what was measured, half of what was believed. */
-static void
-learn_pause(uint64_t pause_ns)
-{
-    uint64_t mib = os_rss_bytes() >> 20;
-
-    if (mib >= 16)
-        ns_per_mib = (ns_per_mib + pause_ns / mib) / 2;
-}
-
-static int
-has_objects(void)
-{
-    uint32_t types = type_count();
-
-    if (registry_limit() <= 1)
-        return 0;
-    for (uint32_t id = 1; id <= types; id++) {
-        const hk_type *type = type_get(id);
-        struct shard_count sum;
-
-        if (!type)
-            continue;
-        type_counts(type, &sum);
-        if (sum.tracked)
-            return 1;
-    }
-    return 0;
-}
-
-/* An automatic scan that is over budget waits for its turn, or for a command
-   where its pause would be too long at any time. */
-static int
-is_affordable(uint64_t pause_ns, uint64_t now)
-{
-    if (pause_ns > opt.pause_budget * (PAUSE_WINDOW_NS / MILLION)) {
-        if (!is_too_big)
-            say("a cycle scan would block the program for %lu ms, more than "
-                "pause_budget= allows; ask for one with heapknot ctl scan",
-                pause_ns / MILLION);
-        is_too_big = 1;
-        last_ns = now;
-        count_add(HKC_scans_skipped, 1);
-        return 0;
-    }
-    last_predicted_ns = pause_ns;
-    return scan_due_ns() <= now;
-}
-
 /* ---- the child ---------------------------------------------------------- */
 
+/* Says once what cannot be done here, and what is done instead. */
 static uint32_t
-clone_status(long err)
+refusal(struct hkr_scan *rec, uint32_t method, long err)
 {
+    if (err == -EAGAIN)
+        rec->reason = strings_add("no further process is allowed, or one "
+                                  "that cannot be killed is left");
     if (err == -ENOMEM || err == -EAGAIN)
         return HKR_SCAN_NO_MEMORY;
-    if (!is_denied)
-        degrade("no cycle scans: this system does not let the program be "
-                "copied (clone: errno %lu)", (unsigned long)-err);
-    is_denied = 1;
+    when_deny(method);
+    if (err == -EACCES) {
+        when_deny(HKR_SCAN_SNAPSHOT);
+        when_deny(HKR_SCAN_COPY);
+        degrade("no cycle scans: the program has put itself under a seccomp "
+                "filter, which may kill it for being copied");
+    } else if (method == HKR_SCAN_SNAPSHOT) {
+        degrade("this system does not let the program be copied (clone: errno "
+                "%lu): cycle scans see only types without a traverse function",
+                (unsigned long)-err);
+    } else {
+        degrade("no cycle scans: this system does not let the program read "
+                "itself (process_vm_readv: errno %lu)", (unsigned long)-err);
+    }
     return HKR_SCAN_DENIED;
 }
 
 static uint32_t
 child_status(int killed)
 {
-    const struct results *region = scan_watch_results();
+    uint32_t status;
 
     if (killed)
         return HKR_SCAN_HUNG;
     if (!scan_watch_is_finished())
         return HKR_SCAN_CRASHED;
-    return region->status <= HKR_SCAN_TRUNCATED ? region->status
-                                                : HKR_SCAN_CRASHED;
+    status = __atomic_load_n(&region->status, __ATOMIC_RELAXED);
+    return status <= HKR_SCAN_TRUNCATED ? status : HKR_SCAN_CRASHED;
 }
 
 /* The type that was in hand when it went wrong, or whose objects faulted. */
 static uint32_t
 culprit(uint32_t status)
 {
-    const struct results *region = scan_watch_results();
-    uint32_t id = status == HKR_SCAN_HUNG || status == HKR_SCAN_CRASHED
-                      ? region->type
-                      : region->fault_type;
+    const uint32_t *which =
+        status == HKR_SCAN_HUNG || status == HKR_SCAN_CRASHED
+            ? &region->type
+            : &region->fault_type;
+    uint32_t id = __atomic_load_n(which, __ATOMIC_RELAXED);
     const hk_type *type = id ? type_get(id) : NULL;
 
     return type ? strings_add(type->spec.name) : 0;
@@ -200,103 +121,117 @@ culprit(uint32_t status)
 static void
 read_totals(struct hkr_scan *rec)
 {
-    const struct results *region = scan_watch_results();
-
     rec->objects = region->objects;
     rec->edges = region->edges;
     rec->unreachable = region->unreachable;
     rec->unknown_edges = region->unknown;
     rec->skipped_objects = region->skipped;
     rec->excess_edges = region->excess;
+    rec->opaque_objects = region->opaque;
+    rec->ignored = region->ignored;
+    rec->memory_bytes = region->bytes;
     rec->culprit = culprit(rec->status);
 }
 
-static void
-run_child(struct hkr_scan *rec)
+/* Of a child that was not waited for: it has one thread. */
+static uint64_t
+told_cpu_ns(uint64_t most)
 {
-    struct scan_watch w = {0, 0, 0};
+    uint64_t cpu_ns = __atomic_load_n(&region->cpu_ns, __ATOMIC_RELAXED);
+
+    return cpu_ns < most ? cpu_ns : most;
+}
+
+static int
+take_snapshot(struct outcome *o)
+{
+    struct hkr_scan *rec = &o->record;
+    struct scan_watch w = {.wish = &o->wish};
+    uint64_t start = os_now_ns();
     int err = scan_watch_run(&w);
 
     rec->pause_ns = w.pause_ns;
-    if (err) {
-        rec->status = clone_status(err);
-        return;
-    }
-    learn_pause(w.pause_ns);
-    rec->child_ns = larger(w.cpu_ns, scan_watch_results()->cpu_ns);
+    region = scan_watch_results();
+    region_bytes = scan_watch_bytes();
+    if (err || w.is_stopped)
+        return err ? err : -ECANCELED;
+    rec->child_ns = w.cpu_ns ? w.cpu_ns : told_cpu_ns(os_now_ns() - start);
     rec->status = child_status(w.is_killed);
-    read_totals(rec);
+    return 0;
+}
+
+static int
+take_copy(struct outcome *o)
+{
+    struct hkr_scan *rec = &o->record;
+    int err = scan_copy_run(&o->wish, &rec->child_ns);
+
+    region = scan_copy_results();
+    region_bytes = scan_copy_bytes();
+    if (!err)
+        rec->status = region->status;
+    return err;
+}
+
+/* 0, or -1: the scan was given up, because the program ends or execs. */
+static int
+look(struct outcome *o)
+{
+    struct hkr_scan *rec = &o->record;
+    uint64_t start = os_now_ns();
+    int err = o->plan.method == HKR_SCAN_COPY ? take_copy(o)
+                                              : take_snapshot(o);
+
+    rec->wall_ns = os_now_ns() - start;
+    if (err == -ECANCELED)
+        return -1;
+    if (err)
+        rec->status = refusal(rec, o->plan.method, err);
+    else
+        read_totals(rec);
+    return 0;
 }
 
 /* ---- findings ----------------------------------------------------------- */
 
-/* The whole frame at an offset, or NULL. */
-static const struct result_head *
-frame_at(const struct results *r, uint64_t at)
+static void
+take_frame(struct outcome *o, const struct result_head *h, uint32_t id)
 {
-    uint64_t used = __atomic_load_n(&r->used, __ATOMIC_ACQUIRE);
-    const struct result_head *h;
-
-    if (used > scan_watch_bytes() || at % 8 || at < sizeof *r ||
-        at + sizeof *h > used)
-        return NULL;
-    h = (const struct result_head *)(const void *)((const char *)r + at);
-    if (h->bytes < sizeof *h || h->bytes % 8 || h->bytes > used - at)
-        return NULL;
-    return h;
-}
-
-static const char *
-label_at(const struct results *r, uint32_t at)
-{
-    static char text[SCAN_LABEL_BYTES];
-    const struct result_head *h = frame_at(r, at);
-    size_t length;
-
-    if (!h || h->kind != RESULT_LABEL)
-        return NULL;
-    length = h->bytes - sizeof *h;
-    if (length > sizeof text - 1)
-        length = sizeof text - 1;
-    memcpy(text, h + 1, length);
-    text[length] = '\0';
-    return text;
-}
-
-static int
-is_whole_cycle(const struct result_cycle *c)
-{
-    return c->head.kind == RESULT_CYCLE && c->head.bytes >= sizeof *c &&
-           c->member_count <= SCAN_MEMBERS_SHOWN &&
-           c->edge_count <= SCAN_EDGES_SHOWN &&
-           c->created_count <= SCAN_SITES_MAX &&
-           c->released_count <= SCAN_SITES_MAX &&
-           result_cycle_bytes(c->member_count, c->edge_count,
-                              (uint64_t)c->created_count +
-                                  c->released_count) == c->head.bytes;
-}
-
-static int
-take_cycles(struct outcome *o, uint32_t id)
-{
-    const struct results *region = scan_watch_results();
-    const struct result_head *h;
-    uint64_t most = scan_watch_bytes() / sizeof(struct result_cycle);
     uint32_t now_ms = (uint32_t)(o->record.time_ns / MILLION);
+    const struct result_cycle *c = parse_as_cycle(h);
 
-    if (suspects_begin(region->cycles < most ? region->cycles : most,
-                       o->clock_ms))
+    if (c)
+        groups_add(c, suspects_see(c, id, now_ms), id, parse_label);
+    else
+        census_add(parse_as_census(h), parse_label);
+}
+
+static enum suspects_sight
+sight_of(const struct hkr_scan *rec)
+{
+    if (rec->status != HKR_SCAN_DONE)
+        return SUSPECTS_PART;
+    return rec->opaque_objects ? SUSPECTS_READABLE : SUSPECTS_ALL;
+}
+
+static int
+take_frames(struct outcome *o, uint32_t id)
+{
+    const struct result_head *h;
+    enum suspects_sight sight = sight_of(&o->record);
+    uint64_t cycles = __atomic_load_n(&region->cycles, __ATOMIC_RELAXED);
+    uint64_t most = region_bytes / sizeof(struct result_cycle);
+
+    if (suspects_begin(cycles < most ? cycles : most, o->clock_ms,
+                       o->wish.since_ms, sight))
         return -1;
-    groups_begin();
-    for (uint64_t at = sizeof *region; (h = frame_at(region, at));
-         at += h->bytes) {
-        const struct result_cycle *c = (const void *)h;
-
-        if (is_whole_cycle(c))
-            groups_add(region, c, suspects_see(c, id, now_ms), id, label_at);
-    }
-    suspects_end(o->record.status == HKR_SCAN_DONE, &o->cycles);
-    groups_end(&o->groups);
+    groups_begin(o->wish.is_young || sight != SUSPECTS_ALL);
+    census_begin();
+    parse_begin(region, region_bytes);
+    while ((h = parse_next()))
+        take_frame(o, h, id);
+    suspects_end(&o->cycles);
+    groups_end(&o->groups, o->clock_ms, o->record.time_ns);
     return 0;
 }
 
@@ -317,7 +252,7 @@ take_findings(struct outcome *o)
         rec->status = HKR_SCAN_NO_MEMORY;
         return;
     }
-    if (take_cycles(o, scan_id + 1))
+    if (take_frames(o, scan_id + 1))
         rec->status = HKR_SCAN_NO_MEMORY;
     lock_release(&lock_scan);
     rec->suspects = o->cycles.suspects;
@@ -348,7 +283,8 @@ write_locked(struct outcome *o)
     if (!h)
         return;
     __atomic_fetch_add(&h->publish_seq, 1, __ATOMIC_SEQ_CST);
-    if (is_good(rec) && (o->groups.is_cut | (groups_write() != 0)))
+    if (is_good(rec) && (o->groups.is_cut | (groups_write() != 0) |
+                         (census_write(scan_id + 1, o->asked) != 0)))
         rec->status = HKR_SCAN_TRUNCATED;
     write_record(rec, scan_id + 1);
     __atomic_fetch_add(&h->publish_seq, 1, __ATOMIC_SEQ_CST);
@@ -375,22 +311,15 @@ write_findings(struct outcome *o)
 static void
 count_costs(const struct hkr_scan *rec)
 {
-    int ok = is_good(rec);
-
-    count_add(ok ? HKC_scans : HKC_scans_failed, 1);
+    count_add(is_good(rec) ? HKC_scans : HKC_scans_failed, 1);
     count_add(HKC_scan_cpu_ns, rec->child_ns);
     count_add(HKC_pause_total_ns, rec->pause_ns);
     if (rec->pause_ns > count_get(HKC_pause_max_ns))
         count_set(HKC_pause_max_ns, rec->pause_ns);
-    last_child_ns = rec->child_ns;
-    if (ok)
-        backoff = 0;
-    else if (backoff < BACKOFF_MAX)
-        backoff++;
 }
 
 static int
-explain(const struct outcome *o, char *text, uint32_t bytes)
+explain_failure(const struct hkr_scan *rec, char *text, uint32_t bytes)
 {
     static const char *const words[] = {
         [HKR_SCAN_DENIED] = "the system does not let the program be copied",
@@ -402,103 +331,237 @@ explain(const struct outcome *o, char *text, uint32_t bytes)
         [HKR_SCAN_DENIED] = EPERM, [HKR_SCAN_HUNG] = ETIMEDOUT,
         [HKR_SCAN_CRASHED] = EFAULT, [HKR_SCAN_NO_MEMORY] = ENOMEM,
     };
-    const struct hkr_scan *rec = &o->record;
     const char *name = rec->culprit ? strings_get(rec->culprit) : NULL;
+    const char *why = rec->reason ? strings_get(rec->reason) : NULL;
 
-    if (!is_good(rec)) {
-        say_format(text, bytes, "scan %u failed: %s%s%s", scan_id,
-                   words[rec->status], name ? ": type " : "",
-                   name ? name : "");
-        return errors[rec->status];
-    }
-    say_format(text, bytes,
-               "scan %u: %lu objects, %lu cycles (%lu confirmed) of %u "
-               "shape%s, paused %lu.%lu ms, %lu ms in the child",
-               scan_id, rec->objects, rec->suspects + rec->confirmed,
-               rec->confirmed, o->groups.groups,
-               o->groups.groups == 1 ? "" : "s", rec->pause_ns / MILLION,
-               rec->pause_ns / (MILLION / 10) % 10, rec->child_ns / MILLION);
-    return 0;
+    say_format(text, bytes, "scan %u failed: %s%s%s", scan_id,
+               why ? why : words[rec->status], name ? ": type " : "",
+               name ? name : "");
+    return errors[rec->status];
 }
 
 static int
-scan_now(uint64_t predicted_ns, char *text, uint32_t bytes)
+explain(const struct outcome *o, char *text, uint32_t bytes)
 {
-    struct outcome o;
+    const struct hkr_scan *rec = &o->record;
+
+    if (!is_good(rec))
+        return explain_failure(rec, text, bytes);
+    say_format(text, bytes,
+               "scan %u: %lu objects, %lu cycles (%lu confirmed) of %u "
+               "shape%s, paused %lu.%lu ms, %lu ms in the %s",
+               scan_id, rec->objects, rec->suspects + rec->confirmed,
+               rec->confirmed, o->groups.groups,
+               o->groups.groups == 1 ? "" : "s", rec->pause_ns / MILLION,
+               rec->pause_ns / (MILLION / 10) % 10, rec->child_ns / MILLION,
+               rec->method == HKR_SCAN_COPY ? "agent's thread" : "child");
+    return 0;
+}
+
+static void
+drop(void)
+{
+    scan_watch_drop();
+    scan_copy_drop();
+    region = NULL;
+}
+
+static void
+prepare(struct outcome *o, uint64_t asked)
+{
+    const struct scan_plan *plan = &o->plan;
+    struct hkr_scan *rec = &o->record;
+
+    rec->kind = HKR_SCAN_EXACT;
+    rec->method = plan->method;
+    rec->generation = plan->generation;
+    rec->time_ns = os_now_ns() - boot_start_ns;
+    rec->predicted_pause_ns =
+        plan->method == HKR_SCAN_SNAPSHOT ? plan->predicted_ns : 0;
+    o->clock_ms = host_now_ms();
+    o->wish.is_young = plan->generation < 2;
+    o->wish.since_ms = plan->since_ms;
+    o->wish.asked = asked;
+    if (!o->wish.is_young)
+        census_wish(&o->wish, o->asked);
+}
+
+static int
+scan_now(struct outcome *o, uint64_t asked, char *text, uint32_t bytes)
+{
     int err;
 
-    memset(&o, 0, sizeof o);
-    o.record.kind = HKR_SCAN_EXACT;
-    o.record.generation = 2;
-    o.record.time_ns = os_now_ns() - boot_start_ns;
-    o.record.predicted_pause_ns = predicted_ns;
-    o.clock_ms = host_now_ms();
-    run_child(&o.record);
-    take_findings(&o);
-    scan_watch_drop();
-    count_costs(&o.record);
+    prepare(o, asked);
+    if (look(o)) {
+        drop();
+        say_format(text, bytes, "given up: the program is about to end");
+        return ECANCELED;
+    }
+    take_findings(o);
+    drop();
+    count_costs(&o->record);
+    when_learn(&o->plan, &o->record);
     publish_now(LOCK_WAIT_NS); /* labels, before what names them */
-    err = write_findings(&o);
+    err = write_findings(o);
     if (err) {
         say_format(text, bytes, "the recording is busy");
         return err;
     }
-    return explain(&o, text, bytes);
+    return explain(o, text, bytes);
 }
 
-/* Counts what the budgets took away from the distance that was asked for. */
-static void
-count_skipped(uint64_t since_ns)
+/* Says in the recording why there is no scan, once. */
+static int
+tell_why_not(struct outcome *o, char *text, uint32_t bytes)
 {
-    if (last_ns && opt.scan_interval && since_ns >= 2 * opt.scan_interval)
-        count_add(HKC_scans_skipped, since_ns / opt.scan_interval - 1);
+    uint32_t reason = strings_add(o->plan.reason);
+
+    say_format(text, bytes, "no scan: %s", o->plan.reason);
+    if (reason && reason != last_reason) {
+        if (!o->plan.is_told)
+            say("no cycle scan: %s", o->plan.reason);
+        o->record.status = HKR_SCAN_SKIPPED;
+        o->record.kind = HKR_SCAN_EXACT;
+        o->record.generation = 2;
+        o->record.reason = reason;
+        o->record.time_ns = os_now_ns() - boot_start_ns;
+        o->record.predicted_pause_ns = o->plan.predicted_ns;
+        publish_now(LOCK_WAIT_NS);
+        if (!write_findings(o))
+            last_reason = reason;
+    }
+    return EAGAIN;
 }
 
 static int
-decide(int forced, char *text, uint32_t bytes)
+decide(int forced, uint16_t asked_type, uint64_t asked, char *text,
+       uint32_t bytes)
 {
-    uint64_t now = os_now_ns(), predicted;
+    static struct outcome o; /* `running` */
 
-    if (!has_objects() && suspects_is_empty()) {
-        last_ns = now;
+    memset(&o, 0, sizeof o);
+    o.asked = asked_type;
+    if (!when_has_objects() && suspects_is_empty()) {
+        when_skip();
         say_format(text, bytes, "nothing to scan: no objects are registered");
         return 0;
     }
-    predicted = predict_pause_ns();
-    if (!forced && !is_affordable(predicted, now)) {
+    switch (when_plan(&o.plan, forced)) {
+    case WHEN_LATER:
         say_format(text, bytes, "put off: over pause_budget= or cpu_budget=");
         return EAGAIN;
+    case WHEN_NEVER:
+        return tell_why_not(&o, text, bytes);
+    case WHEN_NOW:
+        break;
     }
     if (!forced)
-        count_skipped(now - last_ns);
-    last_ns = now;
-    last_predicted_ns = predicted;
-    return scan_now(predicted, text, bytes);
+        last_reason = 0;
+    return scan_now(&o, asked, text, bytes);
+}
+
+static int
+run(int forced, uint16_t asked_type, uint64_t asked, char *text,
+    uint32_t bytes)
+{
+    int err;
+
+    if (__atomic_exchange_n(&running, 1, __ATOMIC_ACQUIRE)) {
+        say_format(text, bytes, "a scan is running already");
+        return EBUSY;
+    }
+    err = decide(forced, asked_type, asked, text, bytes);
+    __atomic_store_n(&running, 0, __ATOMIC_RELEASE);
+    return err;
 }
 
 int
 scan_run(int forced, char *text, uint32_t text_bytes)
 {
-    int err;
+    return run(forced, 0, 0, text, text_bytes);
+}
 
-    if (__atomic_exchange_n(&running, 1, __ATOMIC_ACQUIRE)) {
-        say_format(text, text_bytes, "a scan is running already");
-        return EBUSY;
+uint64_t
+scan_due_ns(void)
+{
+    return when_due_ns();
+}
+
+/* ---- why ---------------------------------------------------------------- */
+
+static uint64_t
+parse_address(const char *s)
+{
+    uint64_t value = 0;
+
+    if (s[0] != '0' || s[1] != 'x')
+        return 0;
+    for (s += 2; *s; s++) {
+        if (*s >= '0' && *s <= '9')
+            value = value << 4 | (uint64_t)(*s - '0');
+        else if (*s >= 'a' && *s <= 'f')
+            value = value << 4 | (uint64_t)(*s - 'a' + 10);
+        else
+            return 0;
     }
-    err = decide(forced, text, text_bytes);
-    __atomic_store_n(&running, 0, __ATOMIC_RELEASE);
-    return err;
+    return value;
+}
+
+/* The type of the object at an address, from its record. */
+static uint16_t
+type_at(uint64_t address)
+{
+    uint32_t limit = registry_limit();
+
+    for (uint32_t slot = 1; slot < limit; slot++) {
+        const struct record *rec = registry_record(slot);
+
+        if (registry_is_tracked(rec) &&
+            (uint64_t)(uintptr_t)registry_object(rec) == address)
+            return rec->type;
+    }
+    return 0;
+}
+
+static uint16_t
+type_named(const char *name)
+{
+    uint32_t types = type_count();
+
+    for (uint32_t id = 1; id <= types; id++) {
+        const hk_type *type = type_get(id);
+
+        if (type && strcmp(type->spec.name, name) == 0)
+            return (uint16_t)id;
+    }
+    return 0;
+}
+
+int
+scan_why(const char *what, char *text, uint32_t text_bytes)
+{
+    uint64_t address = parse_address(what);
+    uint16_t type = address ? type_at(address) : type_named(what);
+
+    if (!type) {
+        say_format(text, text_bytes, "%s %s",
+                   address ? "no object is registered at" : "no type is named",
+                   what);
+        return ENOENT;
+    }
+    return run(1, type, address, text, text_bytes);
 }
 
 void
 scan_reset(void)
 {
     scan_watch_drop();
+    scan_copy_reset();
+    region = NULL;
     suspects_reset();
     groups_reset();
-    last_ns = last_child_ns = last_predicted_ns = 0;
-    scan_id = 0;
-    backoff = 0;
-    is_denied = is_too_big = 0;
+    census_reset();
+    when_reset();
+    scan_id = last_reason = 0;
     __atomic_store_n(&running, 0, __ATOMIC_RELEASE);
 }

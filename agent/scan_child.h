@@ -10,17 +10,13 @@
 #ifndef HK_AGENT_SCAN_CHILD_H
 #define HK_AGENT_SCAN_CHILD_H
 
-#include <stdint.h>
-
 #include "agent/scan_results.h"
 
-struct child; /* one scan */
+struct scan_wish;
 
 /* Runs the scan and ends the process. */
-void scan_child_main(struct results *results, int parent_pid)
+void scan_child_main(struct results *results, const struct scan_wish *wish,
+                     int parent_pid, int parent_tid)
     __attribute__((noreturn));
-
-/* Calls fn(arg) with faults caught: 1, or 0 when it faulted half-way. */
-int scan_child_guarded(void (*fn)(void *), void *arg);
 
 #endif

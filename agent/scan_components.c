@@ -5,10 +5,10 @@
  *
  * What        numbers the components, lists their members, tells which are
  *             cycles and what hangs off them.
- * Called by   scan_child.c in the snapshot child; unit tests.
+ * Called by   scan_work.c; unit tests.
  * Threads     one.
  * Memory      graph_map().
- * Fails       -1: no memory.
+ * Fails       -1: no memory; components_free gives back what there was.
  * Invariants  no recursion: a list of a million objects is one component deep
  *             a million calls.
  */
@@ -43,12 +43,16 @@ allocate(const struct graph *g, struct components *c, struct walk *w)
     c->component = graph_map(n, 4);
     c->first = graph_map(n + 2, 4);
     c->members = graph_map(n, 4);
-    c->owner = graph_map(n, 4);
+    c->is_cyclic = graph_map(n, 1);
+    c->dominator = graph_map(n, 4);
+    c->jump = graph_map(n + 1, 4);
+    c->depth = graph_map(n + 1, 4);
     w->index = graph_map(n, 4);
     w->low = graph_map(n, 4);
     w->stack = graph_map(n, 4);
     w->frames = graph_map(n, sizeof *w->frames);
-    return c->node && c->component && c->first && c->members && c->owner &&
+    return c->node && c->component && c->first && c->members &&
+                   c->is_cyclic && c->dominator && c->jump && c->depth &&
                    w->index && w->low && w->stack && w->frames
                ? 0
                : -1;
@@ -65,16 +69,28 @@ release_walk(struct walk *w)
     graph_unmap(w->frames, n, sizeof *w->frames);
 }
 
+static void
+release_ways(struct components *c)
+{
+    size_t n = c->lost_count;
+
+    graph_unmap(c->jump, n + 1, 4);
+    graph_unmap(c->depth, n + 1, 4);
+    c->jump = c->depth = NULL;
+}
+
 void
 components_free(struct components *c)
 {
     size_t n = c->lost_count;
 
+    release_ways(c);
     graph_unmap(c->node, n, 4);
     graph_unmap(c->component, n, 4);
     graph_unmap(c->first, n + 2, 4);
     graph_unmap(c->members, n, 4);
-    graph_unmap(c->owner, n, 4);
+    graph_unmap(c->is_cyclic, n, 1);
+    graph_unmap(c->dominator, n, 4);
     memset(c, 0, sizeof *c);
 }
 
@@ -84,7 +100,7 @@ lost_target(const struct graph *g, uint32_t edge)
 {
     uint32_t to = g->edges[edge];
 
-    return to == GRAPH_NONE ? GRAPH_NONE : g->nodes[to].lost - 1;
+    return to == GRAPH_NONE ? GRAPH_NONE : g->lost[to] - 1;
 }
 
 static void
@@ -96,7 +112,7 @@ enter(struct walk *w, uint32_t u)
     w->stack[w->held++] = u;
     w->c->component[u] = GRAPH_NONE;
     f->lost = u;
-    f->edge = w->g->nodes[w->c->node[u]].first;
+    f->edge = w->g->first[w->c->node[u]];
 }
 
 /* All edges of u are done: if it is the root of a component, take that off
@@ -172,39 +188,111 @@ refers_to_itself(const struct graph *g, const struct components *c, uint32_t u)
 {
     uint32_t end = graph_edges_end(g, c->node[u]);
 
-    for (uint32_t e = g->nodes[c->node[u]].first; e < end; e++)
+    for (uint32_t e = g->first[c->node[u]]; e < end; e++)
         if (lost_target(g, e) == u)
             return 1;
     return 0;
 }
 
-static void
-hand_down(const struct graph *g, struct components *c, uint32_t from)
+/* ---- dominators --------------------------------------------------------- */
+
+/* They form a tree.  Its root stands for outside. */
+static uint32_t
+root_of(const struct components *c)
 {
+    return c->count;
+}
+
+static uint32_t
+above(const struct components *c, uint32_t i)
+{
+    return c->dominator[i] == GRAPH_NONE ? root_of(c) : c->dominator[i];
+}
+
+/*
+ * Of one whose dominator is settled: how deep it lies, and a longer way up, so
+ * that the top is a logarithm of the depth away (Myers 1983, an applicative
+ * random-access stack).  A list of a million objects that an array leads to as
+ * well would take hours without.
+ */
+static void
+build_way(struct components *c, uint32_t i)
+{
+    uint32_t up = above(c, i), far = c->jump[up];
+
+    c->depth[i] = c->depth[up] + 1;
+    c->jump[i] = c->depth[up] - c->depth[far] ==
+                         c->depth[far] - c->depth[c->jump[far]]
+                     ? c->jump[far]
+                     : up;
+}
+
+static uint32_t
+climb(const struct components *c, uint32_t i, uint32_t depth)
+{
+    while (c->depth[i] > depth)
+        i = c->depth[c->jump[i]] >= depth ? c->jump[i] : above(c, i);
+    return i;
+}
+
+/* The last one that both ways have in common. */
+static uint32_t
+common(const struct components *c, uint32_t a, uint32_t b)
+{
+    if (a == GRAPH_NONE)
+        return GRAPH_NONE;
+    a = climb(c, a, c->depth[b]);
+    b = climb(c, b, c->depth[a]);
+    while (a != b) {
+        int is_far = c->jump[a] != c->jump[b];
+
+        a = is_far ? c->jump[a] : above(c, a);
+        b = is_far ? c->jump[b] : above(c, b);
+    }
+    return a == root_of(c) ? GRAPH_NONE : a;
+}
+
+static void
+hand_down(const struct graph *g, struct components *c, uint8_t *is_entered,
+          uint32_t from)
+{
+    build_way(c, from);
     for (uint32_t k = c->first[from]; k < c->first[from + 1]; k++) {
         uint32_t i = c->node[c->members[k]];
 
-        for (uint32_t e = g->nodes[i].first; e < graph_edges_end(g, i); e++) {
+        for (uint32_t e = g->first[i]; e < graph_edges_end(g, i); e++) {
             uint32_t v = lost_target(g, e);
+            uint32_t to = v == GRAPH_NONE ? from : c->component[v];
 
-            if (v != GRAPH_NONE && c->owner[c->component[v]] == GRAPH_NONE)
-                c->owner[c->component[v]] = c->owner[from];
+            if (to == from)
+                continue;
+            c->dominator[to] =
+                is_entered[to] ? common(c, c->dominator[to], from) : from;
+            is_entered[to] = 1;
         }
     }
 }
 
-/* Every edge leads to a smaller number, so one pass downwards is enough. */
-static void
-find_owners(const struct graph *g, struct components *c)
+/* Every edge leads to a smaller number, so one pass downwards is enough.  A
+   cycle that nothing leads to has no dominator. */
+static int
+find_dominators(const struct graph *g, struct components *c)
 {
-    for (uint32_t i = 0; i < c->count; i++)
-        c->owner[i] = c->first[i + 1] - c->first[i] > 1 ||
-                              refers_to_itself(g, c, c->members[c->first[i]])
-                          ? i
-                          : GRAPH_NONE;
+    uint8_t *is_entered = graph_map(c->count, 1);
+
+    if (!is_entered)
+        return -1;
+    for (uint32_t i = 0; i < c->count; i++) {
+        c->is_cyclic[i] = c->first[i + 1] - c->first[i] > 1 ||
+                          refers_to_itself(g, c, c->members[c->first[i]]);
+        c->dominator[i] = GRAPH_NONE;
+    }
+    c->jump[root_of(c)] = root_of(c);
     for (uint32_t i = c->count; i-- > 0;)
-        if (c->owner[i] != GRAPH_NONE)
-            hand_down(g, c, i);
+        hand_down(g, c, is_entered, i);
+    graph_unmap(is_entered, c->count, 1);
+    release_ways(c);
+    return 0;
 }
 
 int
@@ -212,14 +300,15 @@ components_find(const struct graph *g, struct components *c)
 {
     struct walk w;
 
-    if (allocate(g, c, &w))
+    if (allocate(g, c, &w)) {
+        release_walk(&w);
         return -1;
-    for (uint32_t i = 0, u = 0; i < g->count; i++)
-        if (g->nodes[i].lost)
+    }
+    for (uint32_t i = 0, u = 0; u < c->lost_count; i++)
+        if (g->lost[i])
             c->node[u++] = i;
     number(&w);
     release_walk(&w);
     gather(c);
-    find_owners(g, c);
-    return 0;
+    return find_dominators(g, c);
 }

@@ -3,39 +3,39 @@
  *
  * scan_graph.c -- the object graph of a scan.
  *
- * What        copies objects and references into arrays; counts for each
- *             object the references that come from other objects; what has
- *             more references than that is held from outside, and so is
- *             everything that it leads to.  The rest is unreachable.
- * Called by   scan_child.c in the snapshot child; unit tests.
- * Threads     one.
- * Memory      os_map(); in the child never given back.
+ * What        copies references into an array, and counts for each object those
+ *             that come from other objects.
+ * Called by   scan_walk.c, scan_work.c, scan_census.c; unit tests.
+ * Threads     none: one graph, one user.
+ * Memory      graph_map().
  * Fails       -1: no memory.
- * Invariants  an address is compared, never followed.  Whatever is not
- *             understood (dying, unreadable, more edges than references)
- *             makes objects reachable, never garbage.
+ * Invariants  see scan_graph.h.
  *
- * At a few million objects the time goes into cache misses, so every pass
- * works in batches and fetches ahead.
+ * At a few million objects the time goes into cache misses.  A reference costs
+ * two accesses that cannot be foreseen: one to the map, which is small, and one
+ * to a cell.
  */
-
 #include "agent/scan_graph.h"
 
+#include <linux/mman.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "agent/os.h"
 
-#define HASH_FACTOR UINT64_C(0x9E3779B97F4A7C15)
 #define HUGE_BYTES ((size_t)2 << 20)
-#define BATCH 1024u   /* references looked up together */
-#define AHEAD 16u     /* entries fetched ahead */
+#define EDGES_LEAST 4096u
+#define STACK_BYTES 2048u
+#define READ_AGE 16u  /* references under way until an entry is read */
+#define COUNT_AGE 48u /* and until the node is counted */
+
+/* So many edges more than references: no further ones are counted. */
+#define SHORTEST (-((int32_t)GRAPH_REFS_MAX + 1) * (int32_t)CELL_ONE)
 
 void *
 graph_map(size_t count, size_t each)
 {
     size_t bytes = (count ? count : 1) * each;
-    void *p = os_map(bytes);
+    void *p = os_map_unforked(bytes);
 
     if (p && bytes >= HUGE_BYTES)
         os_call(SYS_madvise, (long)p, (long)bytes, MADV_HUGEPAGE, 0, 0, 0);
@@ -52,7 +52,7 @@ graph_unmap(void *p, size_t count, size_t each)
 int
 graph_grow(void **p, uint64_t *room, size_t each, uint64_t need)
 {
-    uint64_t more = *room ? *room : 4096;
+    uint64_t more = *room ? *room : EDGES_LEAST;
     void *grown;
     long moved;
 
@@ -75,303 +75,401 @@ graph_grow(void **p, uint64_t *room, size_t each, uint64_t need)
 }
 
 int
-graph_start(struct graph *g, uint32_t room)
+graph_start(struct graph *g)
 {
-    memset(g, 0, sizeof *g);
-    g->room = room;
-    g->nodes = graph_map((size_t)room + 1, sizeof *g->nodes);
-    g->state = graph_map((size_t)room + 1, 1);
-    if (!g->nodes || !g->state)
-        return -1;
-    if (graph_grow((void **)&g->edges, &g->edge_room, 4, BATCH) ||
-        graph_grow((void **)&g->pending, &g->pending_room, 8, 2 * BATCH))
-        return -1;
-    return 0;
+    memset(g, 0, sizeof(*g));
+    g->is_plain = 1;
+#ifdef __x86_64__
+    g->has_popcnt = __builtin_cpu_supports("popcnt") != 0;
+#endif
+    return map_start(&g->map);
 }
 
 void
 graph_free(struct graph *g)
 {
-    graph_unmap(g->nodes, (size_t)g->room + 1, sizeof *g->nodes);
-    graph_unmap(g->state, (size_t)g->room + 1, 1);
+    map_free(&g->map);
+    graph_unmap(g->cells, g->count, 4);
+    graph_unmap(g->slots, g->count, 4);
+    graph_unmap(g->types, g->count, 2);
+    graph_unmap(g->first, (size_t)g->count + 1, 4);
     graph_unmap(g->edges, g->edge_room, 4);
-    graph_unmap(g->pending, g->pending_room, 8);
-    if (g->table)
-        graph_unmap(g->table, (size_t)1 << g->table_bits, 8);
-    memset(g, 0, sizeof *g);
+    graph_unmap(g->lost, g->count, 4);
+    graph_unmap(g->parent, g->count, 4);
+    graph_unmap(g->extras, g->extra_room, sizeof(*g->extras));
+    memset(g, 0, sizeof(*g));
 }
 
-uint32_t
-graph_add_node(struct graph *g, const void *object, size_t header_offset,
-               uint32_t slot, uint16_t type)
+/* Of all references until the end of the next batch. */
+static int
+make_room(struct graph *g)
 {
-    struct graph_node *n = &g->nodes[g->count];
+    uint64_t need = g->edge_count + 2 * GRAPH_BATCH;
 
-    if (g->count >= g->room)
-        return GRAPH_NONE;
-    n->object = (uint64_t)(uintptr_t)object;
-    n->slot = slot;
-    n->type = type;
-    if (header_offset % 8 == 0 && header_offset / 8 <= UINT16_MAX)
-        n->alias = (uint16_t)(header_offset / 8);
-    return g->count++;
+    if (need > GRAPH_EDGES_MAX ||
+        graph_grow((void **)&g->edges, &g->edge_room, 4, need))
+        g->failed = 1;
+    return g->failed ? -1 : 0;
 }
 
-/* ---- look-up by address ------------------------------------------------- */
+/* ---- objects ------------------------------------------------------------ */
 
-static inline uint64_t
-home(const struct graph *g, uint64_t hash)
+static int
+add(struct graph *g, uint64_t address)
 {
-    return hash >> (64 - g->table_bits);
-}
+    int put;
 
-static inline uint64_t
-tag(const struct graph *g, uint64_t hash)
-{
-    return hash << g->table_bits >> 32 << 32;
-}
-
-static inline int
-is_at(const struct graph_node *n, uint64_t address)
-{
-    return n->object == address ||
-           (n->alias && n->object + 8u * n->alias == address);
-}
-
-/* An address that was taken before now means the newer node. */
-static void
-enter(struct graph *g, uint64_t address, uint32_t i)
-{
-    uint64_t mask = (UINT64_C(1) << g->table_bits) - 1;
-    uint64_t hash = address * HASH_FACTOR, at = home(g, hash);
-    uint64_t entry = tag(g, hash) | ((uint64_t)i + 1), old;
-
-    for (; (old = g->table[at]) != 0; at = (at + 1) & mask)
-        if (old >> 32 == entry >> 32 &&
-            is_at(&g->nodes[(uint32_t)old - 1], address))
-            break;
-    g->table[at] = entry;
+    if (address / MAP_ADDRESSES)
+        return 0;
+    put = map_put(&g->map, address);
+    g->extra_room += put == 0;
+    g->is_plain &= put == 1 && address % MAP_GRANULE == 0;
+    return put < 0 ? -1 : 0;
 }
 
 int
-graph_index(struct graph *g)
+graph_add(struct graph *g, uint64_t address, size_t header_offset)
 {
-    uint64_t keys = 0;
-
-    for (uint32_t i = 0; i < g->count; i++)
-        keys += g->nodes[i].alias ? 2 : 1;
-    for (g->table_bits = 6; UINT64_C(1) << g->table_bits < 2 * keys;)
-        g->table_bits++;
-    g->table = graph_map((size_t)1 << g->table_bits, 8);
-    if (!g->table)
-        return -1;
-    for (uint32_t i = 0; i < g->count; i++) {
-        const struct graph_node *n = &g->nodes[i];
-
-        if (i + AHEAD < g->count)
-            __builtin_prefetch(
-                &g->table[home(g, n[AHEAD].object * HASH_FACTOR)], 1);
-        enter(g, n->object, i);
-        if (n->alias)
-            enter(g, n->object + 8u * n->alias, i);
+    if (header_offset) {
+        g->is_plain = 0;
+        if (add(g, address + header_offset))
+            return -1;
     }
-    return 0;
+    return add(g, address);
+}
+
+void *
+graph_table(struct graph *g, size_t count, size_t each)
+{
+    g->bytes += (count ? count : 1) * each;
+    return graph_map(count, each);
+}
+
+int
+graph_number(struct graph *g)
+{
+    uint64_t count;
+
+    map_number(&g->map);
+    count = (uint64_t)g->map.count + g->extra_room;
+    if (count >= GRAPH_NONE)
+        return -1;
+    g->count = (uint32_t)count;
+    g->bytes += g->map.bytes;
+    g->cells = graph_table(g, count, 4);
+    g->slots = graph_table(g, count, 4);
+    g->types = graph_table(g, count, 2);
+    g->first = graph_table(g, count + 1, 4);
+    g->extras = graph_table(g, g->extra_room, sizeof(*g->extras));
+    if (!g->cells || !g->slots || !g->types || !g->first || !g->extras)
+        return -1;
+    return make_room(g);
+}
+
+/* Where the extras of an address begin, or would. */
+static uint32_t
+extra_at(const struct graph *g, uint64_t address)
+{
+    uint32_t low = 0, high = g->extra_count;
+
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+
+        if (g->extras[middle].address < address)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static uint32_t
+add_extra(struct graph *g, uint64_t address)
+{
+    uint32_t place = g->map.count + g->extra_count;
+
+    if (g->extra_count == g->extra_room)
+        return GRAPH_NONE;
+    g->extras[g->extra_count++] =
+        (struct graph_extra){.address = address, .place = place};
+    return place;
+}
+
+/* An edge to the address may be to either, so both are held. */
+static void
+pin(struct graph *g, uint32_t place)
+{
+    if (g->cells[place] & NODE_ALIAS)
+        place = g->slots[place] - 1;
+    g->cells[place] |= NODE_PINNED;
+}
+
+static inline uint32_t
+set(struct graph *g, uint64_t address, uint32_t slot, uint32_t flags)
+{
+    struct map_entry *e = map_near(&g->map, address);
+    uint32_t place = e ? map_place(e, address, 0) : MAP_NONE;
+    int is_double = 0;
+
+    if (__builtin_expect(place == MAP_NONE, 0))
+        return GRAPH_NONE;
+    if (__builtin_expect(g->slots[place], 0)) {
+        uint32_t first = place;
+
+        g->cells[first] |= NODE_CROWDED;
+        place = add_extra(g, address);
+        if (place == GRAPH_NONE)
+            return place;
+        is_double = !((g->cells[first] ^ (uint32_t)address) & CELL_LOW);
+        if (is_double)
+            pin(g, first);
+    }
+    g->cells[place] = ((uint32_t)address & CELL_LOW) | flags;
+    g->slots[place] = slot;
+    if (is_double)
+        pin(g, place);
+    return place;
+}
+
+void
+graph_set(struct graph *g, uint64_t address, size_t header_offset,
+          uint32_t slot, uint16_t type, uint32_t flags)
+{
+    uint32_t place = set(g, address, slot, flags);
+
+    if (place == GRAPH_NONE)
+        return;
+    g->types[place] = type;
+    g->nodes++;
+    if (header_offset)
+        set(g, address + header_offset, place + 1, NODE_ALIAS);
+}
+
+static int
+is_behind(const struct graph_extra *a, const struct graph_extra *b)
+{
+    return a->address > b->address ||
+           (a->address == b->address && a->place > b->place);
+}
+
+static void
+sift(struct graph_extra *a, size_t root, size_t n)
+{
+    for (size_t child; (child = 2 * root + 1) < n; root = child) {
+        struct graph_extra t = a[root];
+
+        child += child + 1 < n && is_behind(&a[child + 1], &a[child]);
+        if (!is_behind(&a[child], &t))
+            return;
+        a[root] = a[child];
+        a[child] = t;
+    }
+}
+
+/* Heapsort: in a heap of small objects all may be extras, in any order. */
+static void
+sort_extras(struct graph_extra *a, size_t n)
+{
+    for (size_t i = n / 2; i-- > 0;)
+        sift(a, i, n);
+    for (size_t end = n; end > 1;) {
+        struct graph_extra t = a[0];
+
+        a[0] = a[--end];
+        a[end] = t;
+        sift(a, 0, end);
+    }
+}
+
+void
+graph_sort(struct graph *g)
+{
+    struct graph_extra *a = g->extras;
+    uint32_t n = g->extra_count, in_order = 1;
+
+    while (in_order < n && is_behind(&a[in_order], &a[in_order - 1]))
+        in_order++;
+    if (in_order < n)
+        sort_extras(a, n);
+    for (uint32_t i = 1; i < n; i++)
+        if (a[i].address == a[i - 1].address) {
+            pin(g, a[i - 1].place);
+            pin(g, a[i].place);
+        }
+}
+
+static uint32_t
+find_extra(const struct graph *g, uint64_t address)
+{
+    uint32_t at = extra_at(g, address);
+
+    return at < g->extra_count && g->extras[at].address == address
+               ? g->extras[at].place
+               : GRAPH_NONE;
+}
+
+/* What begins at the address, given what begins in its granule. */
+static uint32_t
+settle_rest(const struct graph *g, uint64_t address, uint32_t place)
+{
+    uint32_t cell = g->cells[place];
+
+    if ((cell ^ (uint32_t)address) & CELL_LOW)
+        place = cell & NODE_CROWDED ? find_extra(g, address) : GRAPH_NONE;
+    if (place != GRAPH_NONE && g->cells[place] & NODE_ALIAS)
+        place = g->slots[place] - 1;
+    return place;
+}
+
+static inline uint32_t
+settle(const struct graph *g, uint64_t address, uint32_t place)
+{
+    uint32_t odd = g->cells[place] ^ ((uint32_t)address & CELL_LOW);
+
+    if (__builtin_expect(odd & (CELL_LOW | NODE_ALIAS), 0))
+        place = settle_rest(g, address, place);
+    return place;
 }
 
 uint32_t
-graph_find(const struct graph *g, const void *address)
+graph_find(const struct graph *g, uint64_t address)
 {
-    uint64_t key = (uint64_t)(uintptr_t)address;
-    uint64_t mask = (UINT64_C(1) << g->table_bits) - 1;
-    uint64_t hash = key * HASH_FACTOR, at = home(g, hash), e;
+    uint32_t place = map_find(&g->map, address);
 
-    for (; (e = g->table[at]) != 0; at = (at + 1) & mask)
-        if (e >> 32 << 32 == tag(g, hash) &&
-            is_at(&g->nodes[(uint32_t)e - 1], key))
-            return (uint32_t)e - 1;
-    return GRAPH_NONE;
-}
-
-/* What the table says by the tag alone; is_at() has the last word. */
-static inline uint32_t
-guess(const struct graph *g, uint64_t key)
-{
-    uint64_t mask = (UINT64_C(1) << g->table_bits) - 1;
-    uint64_t hash = key * HASH_FACTOR, at = home(g, hash), e;
-
-    for (; (e = g->table[at]) != 0; at = (at + 1) & mask)
-        if (e >> 32 << 32 == tag(g, hash))
-            return (uint32_t)e - 1;
-    return GRAPH_NONE;
+    return place == MAP_NONE ? GRAPH_NONE : settle(g, address, place);
 }
 
 /* ---- references --------------------------------------------------------- */
 
-static void
-settle(struct graph *g, uint64_t key, uint32_t *edge)
+static inline void
+fetch_entry(struct graph *g, uint64_t n)
 {
-    struct graph_node *n;
+    uint64_t address = g->ring_address[n % GRAPH_RING];
+    const struct map_entry *e = g->map.flat ? map_entry_flat(&g->map, address)
+                                            : map_entry(&g->map, address);
 
-    if (*edge != GRAPH_NONE && !is_at(&g->nodes[*edge], key))
-        *edge = graph_find(g, (void *)(uintptr_t)key);
-    if (*edge == GRAPH_NONE) {
+    __builtin_prefetch(e);
+    g->ring_entry[n % GRAPH_RING] = e;
+}
+
+static inline void
+read_entry(struct graph *g, uint64_t n, int fast)
+{
+    const struct map_entry *e = g->ring_entry[n % GRAPH_RING];
+    uint32_t place = e ? map_place(e, g->ring_address[n % GRAPH_RING], fast)
+                       : MAP_NONE;
+
+    if (place != MAP_NONE)
+        __builtin_prefetch(&g->cells[place], 1);
+    g->edges[n] = place;
+    g->read = n + 1;
+}
+
+static inline void
+count_edge(struct graph *g, uint64_t n)
+{
+    uint32_t *edge = &g->edges[n];
+
+    if (*edge != MAP_NONE)
+        *edge = settle(g, g->ring_address[n % GRAPH_RING], *edge);
+    g->counted = n + 1;
+    if (*edge == GRAPH_NONE)
         g->unknown++;
-        return;
-    }
-    n = &g->nodes[*edge];
-    if (n->known != UINT32_MAX)
-        n->known++;
+    else if ((int32_t)g->cells[*edge] > SHORTEST)
+        g->cells[*edge] -= CELL_ONE;
+    else
+        g->cells[*edge] |= NODE_PINNED;
 }
 
-/* Looks up what is pending: first all guesses, then all nodes, so that the
-   misses of one step overlap. */
-static int
-flush(struct graph *g)
+/* Three steps, each far enough behind the one before for what that fetched. */
+static inline __attribute__((always_inline)) void
+advance(struct graph *g, uint64_t end, int fast)
 {
-    uint64_t n = g->pending_count;
-    const uint64_t *key = g->pending;
-    uint32_t *edge;
-
-    if (g->edge_count + n >= UINT32_MAX ||
-        graph_grow((void **)&g->edges, &g->edge_room, 4, g->edge_count + n))
-        return -1;
-    edge = g->edges + g->edge_count;
-    for (uint64_t i = 0; i < n; i++) {
-        if (i + AHEAD < n)
-            __builtin_prefetch(
-                &g->table[home(g, key[i + AHEAD] * HASH_FACTOR)]);
-        edge[i] = guess(g, key[i]);
-        if (edge[i] != GRAPH_NONE)
-            __builtin_prefetch(&g->nodes[edge[i]], 1);
+    for (uint64_t n = g->fetched; n < end; n++) {
+        fetch_entry(g, n);
+        if (n >= g->read + READ_AGE)
+            read_entry(g, g->read, fast);
+        if (n >= g->counted + COUNT_AGE)
+            count_edge(g, g->counted);
     }
-    for (uint64_t i = 0; i < n; i++)
-        settle(g, key[i], &edge[i]);
-    g->edge_count += n;
-    g->pending_count = 0;
-    return 0;
+    g->fetched = end;
 }
 
-int
-graph_open_node(struct graph *g, uint32_t i)
+#ifdef __x86_64__
+static __attribute__((target("popcnt"))) void
+advance_fast(struct graph *g, uint64_t end)
 {
-    if (g->pending_count >= BATCH && flush(g))
-        return -1;
-    g->nodes[i].first = (uint32_t)(g->edge_count + g->pending_count);
-    return 0;
+    advance(g, end, 1);
+}
+
+static void
+advance_any(struct graph *g, uint64_t end)
+{
+    if (g->has_popcnt)
+        advance_fast(g, end);
+    else
+        advance(g, end, 0);
+}
+#else
+static void
+advance_any(struct graph *g, uint64_t end)
+{
+    advance(g, end, 1);
+}
+#endif
+
+/* A traverse that has almost used up its stack ends here, before anything is in
+   pieces: what is called below needs less than this. */
+static __attribute__((noinline)) void
+try_stack(void)
+{
+    volatile char room[STACK_BYTES];
+
+    room[0] = 0;
+    (void)room[0];
 }
 
 void
-graph_set_refs(struct graph *g, uint32_t i, uint64_t refs)
+graph_go_on(struct graph *g)
 {
-    g->nodes[i].refs = refs > UINT32_MAX ? UINT32_MAX : (uint32_t)refs;
+    try_stack();
+    if (make_room(g))
+        g->edge_count = g->fetched; /* what comes is lost */
+    else
+        advance_any(g, g->edge_count);
 }
 
-int
-graph_add_edge(struct graph *g, const void *child)
+static void
+drain(struct graph *g)
 {
-    if (g->pending_count >= g->pending_room &&
-        graph_grow((void **)&g->pending, &g->pending_room, 8,
-                   g->pending_count + 1))
-        return -1;
-    g->pending[g->pending_count++] = (uint64_t)(uintptr_t)child;
-    return 0;
+    graph_go_on(g);
+    while (g->read < g->fetched)
+        read_entry(g, g->read, 0);
+    while (g->counted < g->fetched)
+        count_edge(g, g->counted);
 }
 
 void
-graph_drop_node(struct graph *g, uint32_t i)
+graph_drop(struct graph *g, uint32_t i)
 {
-    g->pending_count = g->nodes[i].first - g->edge_count;
-    g->state[i] = NODE_SKIPPED;
+    drain(g);
+    for (uint64_t e = g->first[i]; e < g->edge_count; e++) {
+        if (g->edges[e] == GRAPH_NONE)
+            g->unknown--;
+        else
+            g->cells[g->edges[e]] += CELL_ONE;
+    }
+    if (g->edge_count > g->first[i])
+        g->edge_count = g->fetched = g->read = g->counted = g->first[i];
+    g->cells[i] |= NODE_SKIPPED;
     g->skipped++;
 }
 
 int
 graph_close(struct graph *g)
 {
-    if (flush(g))
-        return -1;
-    g->nodes[g->count].first = (uint32_t)g->edge_count;
-    return 0;
-}
-
-/* ---- reachability ------------------------------------------------------- */
-
-/* Is it held from outside?  More edges than references: somebody counts
-   wrongly, so nothing can be said against it. */
-static int
-is_root(struct graph *g, uint32_t i)
-{
-    const struct graph_node *n = &g->nodes[i];
-
-    if (n->known > n->refs)
-        g->excess++;
-    return n->known != n->refs || n->refs == UINT32_MAX;
-}
-
-static uint32_t
-roots(struct graph *g, uint32_t *queue)
-{
-    uint32_t n = 0;
-
-    for (uint32_t i = 0; i < g->count; i++)
-        if (!(g->state[i] & NODE_SKIPPED) && is_root(g, i)) {
-            g->state[i] |= NODE_REACHABLE;
-            queue[n++] = i;
-        }
-    return n;
-}
-
-static inline void
-fetch_ahead(const struct graph *g, const uint32_t *queue, uint32_t at,
-            uint32_t end)
-{
-    const struct graph_node *n;
-
-    if (at + 2 * AHEAD < end)
-        __builtin_prefetch(&g->nodes[queue[at + 2 * AHEAD]]);
-    if (at + AHEAD < end) {
-        n = &g->nodes[queue[at + AHEAD]];
-        __builtin_prefetch(&g->edges[n->first]);
-    }
-    if (at + AHEAD / 2 < end) {
-        n = &g->nodes[queue[at + AHEAD / 2]];
-        if (n[0].first != n[1].first &&
-            g->edges[n[0].first] != GRAPH_NONE)
-            __builtin_prefetch(&g->state[g->edges[n[0].first]], 1);
-    }
-}
-
-/* Breadth first: the queue tells far ahead what will be wanted. */
-static void
-propagate(struct graph *g, uint32_t *queue, uint32_t end)
-{
-    for (uint32_t at = 0; at < end; at++) {
-        uint32_t i = queue[at], last = graph_edges_end(g, i);
-
-        fetch_ahead(g, queue, at, end);
-        for (uint32_t e = g->nodes[i].first; e < last; e++) {
-            uint32_t to = g->edges[e];
-
-            if (to != GRAPH_NONE && g->state[to] == 0) {
-                g->state[to] = NODE_REACHABLE;
-                queue[end++] = to;
-            }
-        }
-    }
-}
-
-int
-graph_reach(struct graph *g)
-{
-    uint32_t *queue = graph_map(g->count, sizeof *queue);
-
-    if (!queue)
-        return -1;
-    propagate(g, queue, roots(g, queue));
-    graph_unmap(queue, g->count, sizeof *queue);
-    g->unreachable = 0;
-    for (uint32_t i = 0; i < g->count; i++)
-        if (graph_is_lost(g, i))
-            g->nodes[i].lost = (uint32_t)++g->unreachable;
-    return 0;
+    drain(g);
+    g->first[g->count] = (uint32_t)g->edge_count;
+    g->bytes += g->edge_count * 4;
+    return g->failed ? -1 : 0;
 }

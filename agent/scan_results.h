@@ -1,7 +1,7 @@
 /*
  * SPDX-License-Identifier: BSD-2-Clause
  *
- * scan_results.h -- what a snapshot child tells its parent.
+ * scan_results.h -- what a scan tells: a snapshot child its parent.
  *
  * A shared region: a struct results, then frames one after another.  The child
  * fills a frame and then moves `used` behind it (release), so that the parent
@@ -28,13 +28,19 @@
 #define SCAN_SITES_MAX 4096u
 #define SCAN_LABEL_BYTES 200u
 
+/* Shown of a census: kinds of referrers, paths, steps of each. */
+#define SCAN_REFERRERS 64u
+#define SCAN_PATHS 3u
+#define SCAN_STEPS 64u
+
 enum scan_phase {
     SCAN_PHASE_START,
     SCAN_PHASE_COPY,
     SCAN_PHASE_TRAVERSE,
     SCAN_PHASE_REACH,
     SCAN_PHASE_COMPONENTS,
-    SCAN_PHASE_EMIT
+    SCAN_PHASE_EMIT,
+    SCAN_PHASE_CENSUS
 };
 
 struct results {
@@ -47,13 +53,18 @@ struct results {
     uint64_t progress; /* grows while the child is not stuck */
     uint64_t objects, edges, unreachable;
     uint64_t unknown, skipped, excess;
+    uint64_t opaque; /* objects whose references a copy cannot read */
+    uint64_t ignored;
+    uint64_t bytes;  /* of the graph */
     uint64_t cycles;
     uint64_t cpu_ns;
     uint64_t room; /* bytes of the region */
     uint64_t used; /* offset of the end of the last whole frame */
+    uint32_t stop;  /* from the parent: the child shall end */
+    uint32_t ticks; /* at which the child looked at its own pace */
 };
 
-enum { RESULT_LABEL = 1, RESULT_CYCLE = 2 };
+enum { RESULT_LABEL = 1, RESULT_CYCLE = 2, RESULT_CENSUS = 3 };
 
 struct result_head {
     uint32_t bytes; /* of the frame, a multiple of 8 */
@@ -73,14 +84,33 @@ struct result_cycle {
     uint64_t shape;
     uint64_t objects, bytes;
     uint64_t held_objects, held_bytes;
-    uint32_t youngest_ms; /* birth of the youngest member */
+    uint64_t nested_bytes; /* all of it, if another cycle holds this one */
+    uint32_t oldest_ms, youngest_ms; /* births of members */
     uint32_t slot, serial; /* of one member: is it still there? */
     uint32_t member_count, edge_count;
     uint32_t created_count, released_count;
+    uint32_t from_ms; /* births from here on have to be looked at to see it and
+                         all that leads to it */
+    uint32_t is_hidden; /* a copy cannot find it: it, or what is lost and leads
+                           to it, has a traverse function */
     uint32_t pad;
     /* struct hkr_member, struct hkr_edge (label: offset of a result_label, 0:
        none), struct hkr_site */
 };
+
+/* Who refers to objects of one type.  As in the recording, but each label is
+   the offset of a result_label. */
+struct result_census {
+    struct result_head head;
+    struct hkr_census census;
+    /* struct hkr_referrer, then paths: struct hkr_path, struct hkr_step */
+};
+
+#define SCAN_CENSUS_BYTES                                              \
+    (sizeof(struct result_census) +                                    \
+     SCAN_REFERRERS * sizeof(struct hkr_referrer) +                    \
+     SCAN_PATHS *                                                      \
+         (sizeof(struct hkr_path) + SCAN_STEPS * sizeof(struct hkr_step)))
 
 static inline uint64_t
 result_cycle_bytes(uint64_t members, uint64_t edges, uint64_t sites)

@@ -5,7 +5,7 @@
  *
  * What        colour refinement over one strongly connected component, and an
  *             order of its members that does not depend on addresses.
- * Called by   scan_emit.c in the snapshot child; unit tests.
+ * Called by   scan_emit.c, scan_frames.c; unit tests.
  * Threads     any.
  * Memory      the caller's.
  * Fails       never.
@@ -108,4 +108,20 @@ shape_order(const uint64_t *colours, uint32_t n,
             }
         }
     return count;
+}
+
+int
+shape_enter(uint64_t *set, uint32_t *count, uint64_t shape)
+{
+    uint32_t at = (uint32_t)(shape >> 32) % SHAPE_PLACES;
+
+    shape |= !shape;
+    for (; set[at]; at = (at + 1) % SHAPE_PLACES)
+        if (set[at] == shape)
+            return 0;
+    if (*count < SHAPE_PLACES / 2) {
+        set[at] = shape;
+        ++*count;
+    }
+    return 1;
 }

@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 #define SHAPE_ROUNDS 8u
+#define SHAPE_PLACES 65536u /* of a set, half of which are used */
 
 struct shape_edge {
     uint32_t from, to;
@@ -30,6 +31,9 @@ uint64_t shape_hash(uint64_t value);
 uint64_t shape_mix(uint64_t hash, uint64_t value);
 /* Of a text, at most max bytes. */
 uint64_t shape_text(const char *s, size_t max);
+
+/* 1: the shape is new to the set, which remembers it while there is room. */
+int shape_enter(uint64_t *set, uint32_t *count, uint64_t shape);
 
 /* Refines colours[n] (in: types, out: refined); next is scratch of the same
    length.  Returns the fingerprint. */

@@ -3,7 +3,7 @@
  *
  * scan_sites.c -- equal call stacks of the members of a cycle, counted.
  *
- * Called by   scan_emit.c in the snapshot child; unit tests.
+ * Called by   scan_emit.c; unit tests.
  * Threads     any.
  * Memory      the caller's.
  * Fails       never.

@@ -27,6 +27,8 @@ struct table {
 
 static struct table old, new;
 static uint32_t clock_ms; /* of the snapshot, as births are told */
+static uint32_t since_ms; /* births before were not looked at */
+static enum suspects_sight sight;
 
 static int
 make_table(struct table *t, uint64_t count)
@@ -63,12 +65,15 @@ place_of(const struct table *t, uint64_t identity)
 }
 
 int
-suspects_begin(uint64_t cycles, uint32_t now_clock_ms)
+suspects_begin(uint64_t cycles, uint32_t now_clock_ms, uint32_t from_ms,
+               enum suspects_sight what)
 {
     clock_ms = now_clock_ms;
+    since_ms = from_ms;
+    sight = what;
     if (new.entries)
         drop_table(&new);
-    return make_table(&new, cycles);
+    return make_table(&new, cycles + (from_ms || what ? old.used : 0));
 }
 
 /* Its members are at least as old as the first sight of them. */
@@ -109,7 +114,16 @@ suspects_see(const struct result_cycle *c, uint32_t scan, uint32_t now_ms)
         s->first_scan = scan;
         s->slot = c->slot;
         s->serial = c->serial;
+        s->shape = c->shape;
+        s->oldest_ms = c->oldest_ms;
+        s->youngest_ms = c->youngest_ms;
+        s->from_ms = c->from_ms;
+        s->is_young = since_ms != 0;
+        s->is_hidden = c->is_hidden != 0;
     }
+    s->held_objects = c->held_objects;
+    s->held_bytes = c->held_bytes;
+    s->nested_bytes = c->nested_bytes;
     new.used++;
     return s;
 }
@@ -132,27 +146,38 @@ carry_over(const struct suspect *s)
 
     if (place && !place->identity && has_room(&new)) {
         *place = *s;
+        place->is_taken = 0;
         new.used++;
     }
 }
 
+/* Could this scan not have seen it? */
+static int
+is_out_of_sight(const struct suspect *s)
+{
+    return sight == SUSPECTS_PART || s->from_ms < since_ms ||
+           (sight == SUSPECTS_READABLE && s->is_hidden);
+}
+
 /* Was not seen in this scan. */
 static void
-dismiss(const struct suspect *s, int complete, struct suspects_tally *tally)
+dismiss(const struct suspect *s, struct suspects_tally *tally)
 {
-    if (!complete)
+    if (!is_still_there(s))
+        return;
+    if (is_out_of_sight(s))
         carry_over(s);
-    else if (!s->confirmed_ms && is_still_there(s))
+    else
         tally->resurrected++;
 }
 
 void
-suspects_end(int complete, struct suspects_tally *tally)
+suspects_end(struct suspects_tally *tally)
 {
     memset(tally, 0, sizeof *tally);
     for (uint64_t i = 0; i < old.places; i++)
         if (old.entries[i].identity && !old.entries[i].is_taken)
-            dismiss(&old.entries[i], complete, tally);
+            dismiss(&old.entries[i], tally);
     if (old.entries)
         drop_table(&old);
     old = new;
@@ -162,6 +187,27 @@ suspects_end(int complete, struct suspects_tally *tally)
             tally->confirmed += old.entries[i].confirmed_ms != 0;
             tally->suspects += old.entries[i].confirmed_ms == 0;
         }
+}
+
+void
+suspects_each(void (*fn)(const struct suspect *s, void *arg), void *arg)
+{
+    for (uint64_t i = 0; i < old.places; i++)
+        if (old.entries[i].identity)
+            fn(&old.entries[i], arg);
+}
+
+uint32_t
+suspects_since(uint32_t from_ms)
+{
+    for (uint64_t i = 0; i < old.places; i++) {
+        const struct suspect *s = &old.entries[i];
+
+        if (s->identity && s->is_young && !s->confirmed_ms &&
+            s->from_ms < from_ms)
+            from_ms = s->from_ms;
+    }
+    return from_ms;
 }
 
 int

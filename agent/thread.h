@@ -28,10 +28,11 @@ struct thread {
     uint32_t lane_wait; /* events until it is asked for again */
     struct sampler sampler;
     uint32_t tick;    /* events until the next look at the clock */
+    uint32_t fork_locks; /* taken by this thread's fork, a bit each */
+    uint64_t fork_stripes; /* the same of balance.c */
     uint8_t is_seen;  /* counted as started */
     uint8_t is_own;   /* the agent itself allocates: nothing to count */
     uint8_t is_warm;  /* has captured a stack before */
-    uint8_t fork_locks; /* taken by this thread's fork, a bit each */
     uint8_t unwind_depth, has_unwind; /* of lock_unwind, see unwinder.c */
     uint8_t slow_captures; /* of this thread, up to a bound */
 };

@@ -35,6 +35,7 @@
 #include "agent/recspace.h"
 #include "agent/retire.h"
 #include "agent/scan.h"
+#include "agent/scan_watch.h"
 #include "agent/thread.h"
 
 #define STACK_BYTES (256u << 10)
@@ -128,15 +129,12 @@ static void
 leave_descriptors(void)
 {
     unsigned keep = (unsigned)recspace_descriptor();
+    long err = os_call(SYS_close_range, keep == UINT_MAX ? 0 : keep + 1,
+                       UINT_MAX, CLOSE_RANGE_UNSHARE, 0, 0, 0);
 
-    if (keep == UINT_MAX) {
-        os_call(SYS_close_range, 0, UINT_MAX, CLOSE_RANGE_UNSHARE, 0, 0, 0);
-        return;
-    }
-    if (os_call(SYS_close_range, keep + 1, UINT_MAX, CLOSE_RANGE_UNSHARE, 0,
-                0, 0) == 0 &&
-        keep > 0)
+    if (err == 0 && keep != UINT_MAX && keep > 0)
         os_call(SYS_close_range, 0, keep - 1, 0, 0, 0, 0);
+    scan_watch_use_descriptors(err == 0 ? os_gettid() : 0);
 }
 
 /* A thread inherits the real-time priority of whoever starts it. */
@@ -251,12 +249,14 @@ worker_rest(void)
                                             __ATOMIC_SEQ_CST,
                                             __ATOMIC_RELAXED))
         return;
+    scan_watch_stop(REST_WAIT_NS);
     while (os_call(SYS_tgkill, os_getpid(), id, 0, 0, 0, 0) == 0 &&
            os_now_ns() < end) {
         worker_stop();
         os_futex_wait(&is_resting, 1, REST_STEP_NS, 0);
     }
     __atomic_store_n(&is_resting, 0, __ATOMIC_RELEASE);
+    scan_watch_go_on();
 }
 
 void

@@ -9,48 +9,20 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <heapknot.h>
 #ifdef WITH_GLIB
 #include <glib-object.h>
 #endif
 
-#include "bench.h"
+#include "graph.h"
 
-struct node {
-    hk_object head;
-    struct node *a, *b;
-};
-
-static const hk_field fields[] = {
-    {"a", HK_REF, offsetof(struct node, a), 0},
-    {"b", HK_REF, offsetof(struct node, b), 0},
-    {0}};
-
-static hk_type *
-make_type(unsigned flags)
-{
-    hk_type_spec s = {0};
-    hk_type *type;
-
-    s.struct_size = sizeof(s);
-    s.name = "node";
-    s.size = sizeof(struct node);
-    s.fields = fields;
-    s.flags = flags;
-    type = hk_type_register(&s);
-    if (!type) {
-        fprintf(stderr, "companion: %s\n", hk_last_error());
-        exit(1);
-    }
-    return type;
-}
+#define NODE_BYTES (sizeof(struct node) + 2 * sizeof(struct node *))
 
 /* ---- counts ------------------------------------------------------------- */
 
 static double
 pairs(long n, unsigned flags)
 {
-    struct node *o = hk_new(make_type(flags));
+    struct node *o = hk_new(graph_node_type(2, flags));
     double start;
 
     BENCH_FRAME(o);
@@ -88,7 +60,7 @@ atomic_pairs(long n)
 static double
 births(long n)
 {
-    hk_type *type = make_type(0);
+    hk_type *type = graph_node_type(2, 0);
     double start = bench_now_ns();
 
     for (long i = 0; i < n; i++)
@@ -102,7 +74,7 @@ mallocs(long n)
     double start = bench_now_ns();
 
     for (long i = 0; i < n; i++) {
-        void *p = malloc(sizeof(struct node));
+        void *p = malloc(NODE_BYTES);
 
         BENCH_FRAME(p);
         free(p);
@@ -115,17 +87,10 @@ mallocs(long n)
 static double
 collections(long n)
 {
-    hk_type *type = make_type(0);
-    struct node **all = calloc((size_t)n, sizeof(*all));
-    uint64_t x = BENCH_SEED;
+    struct graph_plan plan = {n, 2, 0, GRAPH_OUTSIDE};
     double start;
 
-    for (long i = 0; i < n; i++)
-        all[i] = hk_new(type);
-    for (long i = 0; i < n; i++) {
-        all[i]->a = hk_newref(all[bench_random(&x) % (uint64_t)n]);
-        all[i]->b = hk_newref(all[bench_random(&x) % (uint64_t)n]);
-    }
+    graph_build(&plan);
     hk_gc_collect(2);
     start = bench_now_ns();
     if (hk_gc_collect(2) != 0)
@@ -155,7 +120,7 @@ memory(long n, hk_type *type)
     double before = resident_bytes();
 
     for (long i = 0; i < n; i++) {
-        p = type ? hk_new(type) : calloc(1, sizeof(struct node));
+        p = type ? hk_new(type) : calloc(1, NODE_BYTES);
         if (!type)
             *p = last;
         last = p;
@@ -170,7 +135,7 @@ memory(long n, hk_type *type)
 static double
 box_pairs(long n)
 {
-    void *box = g_atomic_rc_box_alloc0(sizeof(struct node));
+    void *box = g_atomic_rc_box_alloc0(NODE_BYTES);
     double start = bench_now_ns();
 
     for (long i = 0; i < n; i++) {
@@ -222,7 +187,7 @@ measure(const char *what, long n)
     if (!strcmp(what, "collect"))
         return collections(n);
     if (!strcmp(what, "memory"))
-        return memory(n, make_type(0));
+        return memory(n, graph_node_type(2, 0));
     if (!strcmp(what, "malloc-memory"))
         return memory(n, NULL);
 #ifdef WITH_GLIB

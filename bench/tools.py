@@ -11,6 +11,7 @@ import glob
 import json
 import os
 import shutil
+import statistics
 import subprocess
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -19,17 +20,40 @@ UNWANTED = ("LD_PRELOAD", "HEAPKNOT_OPTIONS", "HEAPKNOT_OUTPUT", "MALLOC_CONF",
             "HEAPPROFILE", "LSAN_OPTIONS", "GLIBC_TUNABLES")
 
 
-def heapknot_command():
-    """The command of the build: $HEAPKNOT, or that of $BUILD."""
+def build_folder():
+    """$BUILD, or where a build is likely to be."""
     build = os.environ.get("BUILD")
     if build is None:
         top = os.path.dirname(HERE)
         build = os.path.join(top, "build")
         if not os.path.exists(os.path.join(build, "Makefile")):
             build = top
-    command = os.environ.get("HEAPKNOT",
-                             os.path.join(build, "reporter", "heapknot"))
+    return os.path.abspath(build)
+
+
+def heapknot_command():
+    """The command of the build: $HEAPKNOT, or that of $BUILD."""
+    command = os.environ.get("HEAPKNOT", os.path.join(
+        build_folder(), "reporter", "heapknot"))
     return os.path.abspath(command)
+
+
+def build(place, name, sources, flags=()):
+    """A program of this folder, linked to the library of the build."""
+    libs = os.path.join(build_folder(), "lib", ".libs")
+    path = os.path.join(place, name)
+    subprocess.run(
+        [os.environ.get("CC", "gcc"), "-O2",
+         "-I" + os.path.join(os.path.dirname(HERE), "include"), "-o", path,
+         *[os.path.join(HERE, source) for source in sources], *flags,
+         "-L" + libs, "-lheapknot", "-Wl,-rpath," + libs], check=True)
+    return path
+
+
+def spread(values):
+    """The median and the range, as text."""
+    return "%.2f (%.2f to %.2f)" % (statistics.median(values), min(values),
+                                    max(values))
 
 
 def shared_library(name):

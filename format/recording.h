@@ -46,6 +46,8 @@
  *      SCAN  struct hkr_scan      one record a scan
  *      MIST  struct hkr_mistake   what the program did wrong with its objects
  *      HOLD  struct hkr_hold      named references, updated in place
+ *      BALA  struct hkr_balance   references of the types in refs=, updated in
+ *                                 place
  *      FREE  nothing              a chunk that may be used again
  *
  * Names in PROC: "command" (one for each argument, in order), "exe", "pid",
@@ -53,7 +55,8 @@
  * "agent_version", "unwinder", "exe_build_id".  Unknown names are ignored.
  *
  * Before version 1.2 there is neither MIST nor HOLD: such a recording says
- * nothing about mistakes and holds.
+ * nothing about mistakes and holds.  Before 1.3 there is neither BALA nor GRPH,
+ * and frames of FIND and records of SCAN end earlier.
  *
  *
  * MISTAKES AND HOLDS
@@ -90,6 +93,8 @@
  *      TIME  timeline_word   struct hkr_snapshot, oldest first
  *      FIND  findings_word   struct hkr_group, the cycles known after the
  *                            last scan
+ *      GRPH  graph_word      struct hkr_census, who refers to the objects of
+ *                            some types, in the last scan of all objects
  *
  * Frames are 8-byte aligned in their stream, and start with their own length.
  *
@@ -176,7 +181,7 @@
 #define HKR_MAGIC "HEAPKNOT" /* 8 bytes, no NUL */
 #define HKR_BYTE_ORDER 0x01020304u
 #define HKR_VERSION_MAJOR 1u /* a reader refuses a larger one */
-#define HKR_VERSION_MINOR 2u /* a reader accepts a larger one */
+#define HKR_VERSION_MINOR 3u /* a reader accepts a larger one */
 
 #define HKR_HEADER_BYTES 4096u
 #define HKR_CONTROL_OFFSET 4096u
@@ -217,6 +222,7 @@ struct hkr_header {
     uint32_t mark_count;
     uint64_t counters[HKR_COUNTER_MAX]; /* in the order of tbl/counters.h */
     char reason[HKR_REASON_BYTES];      /* why it retired, or what it lost */
+    uint64_t graph_word;                /* since version 1.3 */
 };
 
 enum hkr_command {
@@ -225,7 +231,9 @@ enum hkr_command {
     HKR_CMD_PUBLISH,
     HKR_CMD_SNAPSHOT,
     HKR_CMD_MARK,
-    HKR_CMD_SCAN
+    HKR_CMD_SCAN,
+    HKR_CMD_WHY /* a scan that writes a census of the argument: the name of a
+                   type, or the address of an object as 0x... */
 };
 
 /* At control_offset. */
@@ -253,7 +261,9 @@ enum hkr_chunk_type {
     HKR_SCAN = HKR_TYPE('S', 'C', 'A', 'N'),
     HKR_MIST = HKR_TYPE('M', 'I', 'S', 'T'),
     HKR_HOLD = HKR_TYPE('H', 'O', 'L', 'D'),
+    HKR_BALA = HKR_TYPE('B', 'A', 'L', 'A'),
     HKR_TIME = HKR_TYPE('T', 'I', 'M', 'E'),
+    HKR_GRPH = HKR_TYPE('G', 'R', 'P', 'H'),
     HKR_FIND = HKR_TYPE('F', 'I', 'N', 'D'),
     HKR_FREE = HKR_TYPE('F', 'R', 'E', 'E')
 };
@@ -336,7 +346,12 @@ enum hkr_scan_status {
     HKR_SCAN_HUNG,    /* the watchdog killed the child */
     HKR_SCAN_CRASHED, /* the child died */
     HKR_SCAN_NO_MEMORY,
-    HKR_SCAN_TRUNCATED /* more findings than fit; those kept are right */
+    HKR_SCAN_TRUNCATED, /* more findings than fit; those kept are right */
+    HKR_SCAN_SKIPPED /* did not run: see reason; told when the reason changes */
+};
+enum hkr_scan_method {
+    HKR_SCAN_SNAPSHOT, /* of a clone of the process */
+    HKR_SCAN_COPY      /* of fields copied while the program runs */
 };
 struct hkr_scan {
     uint32_t kind, status;
@@ -350,7 +365,14 @@ struct hkr_scan {
     uint64_t skipped_objects; /* faulted, or died during the snapshot */
     uint64_t excess_edges;  /* objects with more edges than references */
     uint32_t culprit;       /* string: the type whose traverse failed, or 0 */
+    /* Since version 1.3. */
+    uint32_t method;         /* enum hkr_scan_method */
+    uint32_t reason;         /* string: why it failed or did not run, or 0 */
     uint32_t pad2;
+    uint64_t opaque_objects; /* whose references a copy cannot read */
+    uint64_t ignored;        /* cycles with a member that is hk_ignore()d */
+    uint64_t memory_bytes;   /* of its tables, given back after */
+    uint64_t wall_ns;        /* from its start to its end */
 };
 
 /* Kinds of hkr_mistake, the HK_ERROR_* of heapknot.h. */
@@ -392,9 +414,10 @@ enum { HKR_GROUP_SUSPECT = 1, HKR_GROUP_CONFIRMED = 2 };
 /*
  * A group of cycles of one shape.  After the struct follow member_count
  * hkr_member, edge_count hkr_edge, created_count and then released_count
- * hkr_site.  The shape is that of a strongly connected component: its types
- * and the labels of the edges inside it.  fingerprint is a hash of type names
- * and labels, the same in every run.
+ * hkr_site; then a hkr_group_more and its note_count ids of strings:
+ * hk_annotate()'s of the members, 0: none.  The shape is that of a strongly
+ * connected component: its types and the labels of the edges inside it.
+ * fingerprint is a hash of type names and labels, the same in every run.
  */
 struct hkr_group {
     uint32_t bytes; /* of the whole frame, a multiple of 8 */
@@ -403,7 +426,9 @@ struct hkr_group {
     uint64_t instances;      /* confirmed and suspect */
     uint64_t confirmed;      /* of those, confirmed */
     uint64_t instance_bytes; /* of one instance */
-    uint64_t held_objects, held_bytes; /* hanging off all instances */
+    uint64_t held_objects, held_bytes; /* what else would go with all
+                                          instances: nothing outside of an
+                                          instance leads to it */
     uint64_t first_seen_ns, confirmed_ns;
     uint32_t first_scan, last_scan; /* ids in SCAN */
     uint32_t member_count; /* shown, of one instance */
@@ -411,10 +436,21 @@ struct hkr_group {
     uint32_t created_count, released_count;
     uint64_t objects; /* of one instance; more than member_count if cut */
 };
+/* Since version 1.3, behind the sites. */
+struct hkr_group_more {
+    uint64_t first_instances;        /* when the shape was first seen */
+    uint64_t oldest_ns, youngest_ns; /* births, of all instances' members */
+    uint64_t nested_bytes; /* of what all instances are and hold: what counts in
+                              held_bytes of another group, too */
+    uint32_t note_count;   /* 0 or member_count */
+    uint32_t pad;
+};
 struct hkr_member {
     uint64_t refcount, known; /* known: references found as edges */
     uint64_t bytes, address;  /* of one example */
-    uint32_t type, pad;
+    uint32_t type;
+    uint32_t born_ms; /* since version 1.3: of the example; births in one ms
+                         are told as successive ones, in their order */
 };
 struct hkr_edge {
     uint32_t from, to; /* index of a member */
@@ -425,6 +461,64 @@ struct hkr_site {
     uint64_t count; /* objects of all instances */
     uint32_t stack; /* 0: unknown */
     uint32_t type;
+};
+
+/*
+ * Since version 1.3: the objects of one type in the last scan of all objects.
+ * There is one for types that grow, types in cycles, and what was asked for.
+ * After the struct follow referrer_count hkr_referrer, then path_count paths,
+ * each a struct hkr_path and its step_count hkr_step.
+ */
+struct hkr_census {
+    uint32_t bytes; /* of the whole frame, a multiple of 8 */
+    uint32_t type;
+    uint32_t scan; /* id in SCAN */
+    uint32_t referrer_count, path_count;
+    uint32_t flags;      /* enum below */
+    uint64_t objects;    /* of the type */
+    uint64_t lost;       /* of those, unreachable */
+    uint64_t outside;    /* of those, with references that are not known */
+    uint64_t references; /* to them, in all */
+    uint64_t known;      /* of those, found as fields of objects */
+};
+enum { HKR_CENSUS_ASKED = 1 }; /* by HKR_CMD_WHY */
+/* Edges to objects of the type, by field.  The other objects of from may have
+   the field empty. */
+struct hkr_referrer {
+    uint64_t edges;
+    uint64_t sole; /* of those, the only reference of a target that is
+                      reachable: were the field weak, it would die */
+    uint32_t from;  /* type */
+    uint32_t label; /* string, 0: unknown */
+};
+/* From an object with references that are not known, a root, to one object of
+   the type: the last step.  Each step's label is the field of the step before
+   in which it was found. */
+struct hkr_path {
+    uint64_t refcount, known; /* of the root */
+    uint32_t step_count;
+    uint32_t left_out; /* steps in the middle that are not shown, after half
+                          of step_count */
+};
+struct hkr_step {
+    uint64_t address;
+    uint32_t type;
+    uint32_t label;   /* string, 0: unknown */
+    int32_t index;    /* in an array, or -1 */
+    uint32_t created; /* stack */
+    uint32_t note;    /* string: hk_annotate()'s, 0: none */
+    uint32_t pad;
+};
+
+/*
+ * Since version 1.3: references to objects of the types in refs= that live, by
+ * call stack.  What an object's stacks did goes out again when it dies, so that
+ * only those that are still there count.  A birth is an increment.
+ */
+struct hkr_balance {
+    uint32_t type;
+    uint32_t stack; /* 0: unknown */
+    uint64_t increments, decrements;
 };
 
 #endif

@@ -283,9 +283,12 @@ int hk_forget(void *ptr);
  */
 #define HK_BIT_WATCHED 1u   /* the agent wants to see its releases */
 #define HK_BIT_NONATOMIC 2u /* HK_TYPE_NONATOMIC */
+#define HK_BIT_TRACED 128u  /* the agent keeps its increments, too (refs=) */
+#define HK_BIT_IGNORED 256u /* hk_ignore() */
 
 #define HK_WORD_ONE UINT64_C(0x0000000100000001)
 
+void hk_incref_traced_(void *obj);
 void hk_decref_special_(void *obj);
 void hk_decref_last_(void *obj);  /* one reference, which nobody shares */
 void hk_decref_raced_(void *obj); /* none left, after all */
@@ -306,14 +309,19 @@ hk_incref(void *obj)
 {
     hk_object *o = (hk_object *)obj;
     uint64_t old;
+    unsigned special;
 
     if (__builtin_expect(!o, 0)) {
         hk_count_error_(obj, HK_ERROR_NULL);
         return;
     }
-    if (__builtin_expect(
-            __atomic_load_n(&o->bits, __ATOMIC_RELAXED) & HK_BIT_NONATOMIC,
-            0)) {
+    special = __atomic_load_n(&o->bits, __ATOMIC_RELAXED)
+              & (HK_BIT_NONATOMIC | HK_BIT_TRACED);
+    if (__builtin_expect(special, 0)) {
+        if (special & HK_BIT_TRACED) {
+            hk_incref_traced_(obj);
+            return;
+        }
         old = __atomic_load_n(&o->word, __ATOMIC_RELAXED);
         __atomic_store_n(&o->word, old + HK_WORD_ONE, __ATOMIC_RELAXED);
     } else
@@ -332,7 +340,8 @@ hk_decref(void *obj)
 
     if (__builtin_expect(!o, 0)
         || __builtin_expect(__atomic_load_n(&o->bits, __ATOMIC_RELAXED)
-                                & (HK_BIT_WATCHED | HK_BIT_NONATOMIC),
+                                & (HK_BIT_WATCHED | HK_BIT_NONATOMIC
+                                   | HK_BIT_TRACED),
                             0)) {
         hk_decref_special_(obj);
         return;
@@ -622,6 +631,24 @@ void hk_root(void *obj, const char *name);
 void hk_mark(const char *name);
 /* Takes a timeline snapshot now.  No-op without the agent. */
 void hk_snapshot(void);
+/*
+ * A note on an object, which reports show beside it; NULL takes it away.
+ * The text is copied, 95 bytes of it, and forgotten when the object dies (a
+ * foreign one: when it is forgotten or freed).  0; -1 with EINVAL for what is
+ * no object, ENOSPC while 4,096 objects have a note, EAGAIN where waiting for
+ * another call would do harm (a signal handler).  0 without the agent.  Any
+ * thread that has a reference; a microsecond.  New: CPython has no
+ * counterpart.
+ */
+int hk_annotate(void *obj, const char *text);
+/*
+ * This object is meant to be unreachable, or to leak: the agent's scans do not
+ * report a cycle with it in it, only count it.  For the rest of its life; the
+ * collector takes no notice.  0, or -1 with EINVAL for what is no object,
+ * ENOTSUP for a foreign one.  Any thread that has a reference; a few
+ * nanoseconds.  New: CPython has no counterpart.
+ */
+int hk_ignore(void *obj);
 /* 1 under the agent. */
 int hk_agent_present(void);
 

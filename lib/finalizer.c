@@ -366,7 +366,6 @@ hk_finalizer_peek(hk_finalizer f)
     e = find_locked(f);
     obj = e ? weak_lock_quietly(e->weak, &saturated) : NULL;
     unlock();
-    if (saturated)
-        hk_count_error_(object_header(obj), HK_ERROR_SATURATED);
+    weak_locked(obj, saturated);
     return obj;
 }

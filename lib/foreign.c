@@ -217,6 +217,7 @@ drop(const void *object)
 
     if (!slot)
         return 0;
+    host_note(object, NULL);
     count_destroyed(slot);
     registry_remove(slot);
     return 1;

@@ -28,6 +28,21 @@ int host_is_agent(void); /* and it records */
    library; 0 where no stacks are taken.  Keeps errno. */
 uint32_t host_stack(void);
 
+/*
+ * References of types that the user named (refs=): is this one of them?  Then
+ * of its objects, by their headers: born with a reference; one more (by 1) or,
+ * before it is dropped, one less (-1); dead.  0: of this object no more, its
+ * HK_BIT_TRACED is to be cleared.
+ */
+int host_traces(const char *type_name);
+int host_ref_born(const void *header, uint32_t type);
+int host_ref_counted(const void *header, int by);
+void host_ref_died(const void *header);
+
+/* The note on an object instead of the one before; NULL: none.  0 or an errno
+   value. */
+int host_note(const void *object, const char *text);
+
 /* Stack of the malloc that made the block at ptr, and from now on a free() of
    it calls quarantine_block_freed(); 0 if unknown. */
 uint32_t host_block_adopt(void *ptr);

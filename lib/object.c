@@ -123,6 +123,26 @@ count_birth(hk_type *type)
 }
 
 static int
+is_traced(hk_type *type)
+{
+    int answer = __atomic_load_n(&type->is_traced, __ATOMIC_RELAXED);
+
+    if (!answer) {
+        answer = host_traces(type->spec.name) ? 2 : 1;
+        __atomic_store_n(&type->is_traced, answer, __ATOMIC_RELAXED);
+    }
+    return answer == 2;
+}
+
+/* Nobody else knows the object yet. */
+static void
+begin_trace(hk_object *header, hk_type *type)
+{
+    if (is_traced(type) && host_ref_born(header, type->id))
+        __atomic_or_fetch(&header->bits, HK_BIT_TRACED, __ATOMIC_RELAXED);
+}
+
+static int
 prepare(void *self, hk_type *type)
 {
     hk_object *header = type_header(type, self);
@@ -134,6 +154,8 @@ prepare(void *self, hk_type *type)
     if (type->spec.header_offset && enter_parked(header, self, type))
         return ENOMEM;
     count_birth(type);
+    if (host_has_stacks && host_is_agent())
+        begin_trace(header, type);
     return 0;
 }
 
@@ -180,6 +202,12 @@ untrack(hk_object *header)
 void
 object_leave(hk_object *header, const hk_type *type)
 {
+    unsigned bits = __atomic_load_n(&header->bits, __ATOMIC_RELAXED);
+
+    if (bits & HK_BIT_TRACED)
+        host_ref_died(header);
+    if (bits & OBJECT_NOTED)
+        host_note(object_self(type, header), NULL);
     if (type->spec.header_offset)
         foreign_remove(object_self(type, header));
     untrack(header);
@@ -323,6 +351,48 @@ void
 hk_snapshot(void)
 {
     host_mark(NULL);
+}
+
+/* ---- what the program says of an object ---------------------------------- */
+
+int
+hk_annotate(void *obj, const char *text)
+{
+    hk_object *header = obj ? object_header(obj) : NULL;
+    int error;
+
+    if (!obj || !object_type(obj)) {
+        error_set(EINVAL, "hk_annotate: not an object");
+        return -1;
+    }
+    if (!host_is_agent())
+        return 0;
+    if (header)
+        __atomic_or_fetch(&header->bits, OBJECT_NOTED, __ATOMIC_RELAXED);
+    error = host_note(obj, text);
+    if (!error)
+        return 0;
+    error_set(error, "hk_annotate: %s", error == ENOSPC
+                                            ? "too many objects have a note"
+                                            : "the notes are being changed");
+    return -1;
+}
+
+int
+hk_ignore(void *obj)
+{
+    hk_object *header = obj ? object_header(obj) : NULL;
+
+    if (!obj || !object_type(obj)) {
+        error_set(EINVAL, "hk_ignore: not an object");
+        return -1;
+    }
+    if (!header) {
+        error_set(ENOTSUP, "hk_ignore: a foreign object has no header");
+        return -1;
+    }
+    __atomic_or_fetch(&header->bits, HK_BIT_IGNORED, __ATOMIC_RELAXED);
+    return 0;
 }
 
 int

@@ -16,6 +16,7 @@
 #define OBJECT_DEAD 32u     /* its end has begun, or it is quarantined */
 #define OBJECT_LENT_RECORD 64u /* has a record for as long as its death is
                                   put off */
+#define OBJECT_NOTED 512u /* has, or had, a note */
 
 void *object_self(const hk_type *type, hk_object *header);
 
@@ -28,8 +29,13 @@ uint32_t object_slot(void *object);
 /* Its type, foreign or not; NULL: it is no object. */
 hk_type *object_type(void *object);
 
-/* hk_try_incref(), but a saturated count is left to the caller to report. */
+/* hk_try_incref(), but the rest is left to the caller, who may hold a lock: to
+   report a saturated count, and object_trace(). */
 int object_try_incref(hk_object *header, int *saturated);
+
+/* A reference more (1), or one less (-1) in a moment: for the agent, if it
+   wants to know. */
+void object_trace(hk_object *header, int by);
 
 /* The object dies: the registry forgets it. */
 void object_leave(hk_object *header, const hk_type *type);

@@ -2,7 +2,8 @@
  * SPDX-License-Identifier: BSD-2-Clause
  *
  * refcount.c -- what the inline count operations leave to others: watched
- * decrements, the death of an object, and counts that cannot be.
+ * decrements, traced increments, the death of an object, and counts that cannot
+ * be.
  *
  * Called by   hk_incref and hk_decref; collect.c, by dropping references.
  * Threads     any.  An object dies on the thread that drops its last reference.
@@ -57,7 +58,33 @@ set_bit(hk_object *o, unsigned bit)
     __atomic_or_fetch(&o->bits, (uint16_t)bit, __ATOMIC_RELAXED);
 }
 
-/* ---- decrements that are not inline ------------------------------------- */
+/* ---- operations that are not inline -------------------------------------- */
+
+void
+object_trace(hk_object *o, int by)
+{
+    if (bits_of(o) & HK_BIT_TRACED && !host_ref_counted(o, by))
+        __atomic_and_fetch(&o->bits, (uint16_t)~HK_BIT_TRACED,
+                           __ATOMIC_RELAXED);
+}
+
+void
+hk_incref_traced_(void *obj)
+{
+    hk_object *o = obj;
+    uint64_t old;
+
+    if (bits_of(o) & HK_BIT_NONATOMIC) {
+        old = __atomic_load_n(&o->word, __ATOMIC_RELAXED);
+        __atomic_store_n(&o->word, old + HK_WORD_ONE, __ATOMIC_RELAXED);
+    } else
+        old = __atomic_fetch_add(&o->word, HK_WORD_ONE, __ATOMIC_RELAXED);
+    if ((uint32_t)old)
+        object_trace(o, 1);
+    if ((uint32_t)old - 1 >= COUNT_LIMIT - 1)
+        hk_count_error_(o, (uint32_t)old ? HK_ERROR_SATURATED
+                                         : HK_ERROR_DEAD);
+}
 
 /* While we hold a reference, so the record is still this object's.  (Another
    thread that untracks it now costs a wrong stack, no more.) */
@@ -96,6 +123,8 @@ hk_decref_special_(void *obj)
     bits = bits_of(o);
     if (bits & HK_BIT_WATCHED && hk_refcount(o) > 1)
         note_release(o);
+    if (bits & HK_BIT_TRACED && hk_refcount(o))
+        object_trace(o, -1);
     if (bits & HK_BIT_NONATOMIC)
         decref_plain(o);
     else if (hk_refcount(o) <= 1)
@@ -128,6 +157,8 @@ hk_try_incref(void *obj)
         locked = object_try_incref(obj, &saturated);
     else
         hk_count_error_(NULL, HK_ERROR_NULL);
+    if (locked)
+        object_trace(obj, 1);
     if (saturated)
         hk_count_error_(obj, HK_ERROR_SATURATED);
     return locked;

@@ -25,6 +25,7 @@ struct hk_type {
     int8_t ref_count;     /* -1: ask type_traverse */
     uint8_t has_weakrefs; /* its table has an HK_WEAKREF */
     uint16_t new_bits;    /* of hk_object, at birth */
+    uint8_t is_traced;    /* in refs=: 0 not asked yet, 1 no, 2 yes */
     uint32_t new_kind;    /* of struct record */
     uint32_t refs[TYPE_REFS_MAX]; /* offsets of all strong references */
     struct shard_count shared;    /* what no shard counts; __atomic, relaxed */

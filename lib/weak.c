@@ -420,14 +420,25 @@ weak_lock_quietly(hk_weak *weak, int *saturated)
     return obj;
 }
 
+void
+weak_locked(void *obj, int saturated)
+{
+    hk_object *header = obj ? object_header(obj) : NULL;
+
+    if (!header)
+        return;
+    object_trace(header, 1);
+    if (saturated)
+        hk_count_error_(header, HK_ERROR_SATURATED);
+}
+
 void *
 hk_weak_lock(hk_weak *weak)
 {
     int saturated = 0;
     void *obj = weak_lock_quietly(weak, &saturated);
 
-    if (saturated)
-        hk_count_error_(object_header(obj), HK_ERROR_SATURATED);
+    weak_locked(obj, saturated);
     return obj;
 }
 

@@ -44,8 +44,9 @@ void weak_run(struct weak_pending *pending);
 void weak_before_fork(void);
 void weak_after_fork(void);
 
-/* hk_weak_lock() for who holds a lock: a saturated count is left to the caller
-   to report. */
+/* hk_weak_lock() for who holds a lock: then, without it, comes weak_locked()
+   with what that returned. */
 void *weak_lock_quietly(hk_weak *weak, int *saturated);
+void weak_locked(void *obj, int saturated);
 
 #endif

@@ -20,6 +20,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "reporter/intervals.h"
 #include "reporter/model.h"
 #include "reporter/sampling.h"
 
@@ -76,6 +77,7 @@ struct series {
        with the variance of a value for each byte of it. */
     const double *churn;
     double per_byte, unit;
+    int ended; /* the process has; its last snapshot is not in here */
 };
 
 struct trend {
@@ -95,11 +97,14 @@ struct trend {
 /* least_rise: rises up to that are noise, as are those that sampling may have
    made. */
 struct trend trend_of(const struct series *series, double least_rise);
+/* The series without an idle end, if enough is left of it. */
+struct series trend_cut_idle(const struct series *series);
 
 /* A path or a type whose series was looked at. */
 struct watched {
     uint32_t id; /* index in paths, or id of a type */
     struct trend trend;
+    struct type_growth type; /* of types: the rule of intervals.h */
 };
 
 /* What the timeline says. */
@@ -118,8 +123,10 @@ struct growth {
 int growth_of(const struct recording *rec, const struct paths *paths,
               struct growth *out);
 void growth_free(struct growth *growth);
-/* The trend of a path or type, NULL if it was not looked at. */
+/* The trend of a path, NULL if it was not looked at. */
 const struct trend *growth_path(const struct growth *g, uint32_t path);
-const struct trend *growth_type(const struct growth *g, uint32_t type);
+/* The same for a type; its trend is TREND_LEAK if and only if it is
+   TYPE_GROWING. */
+const struct watched *growth_type(const struct growth *g, uint32_t type);
 
 #endif

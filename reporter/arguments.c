@@ -18,7 +18,13 @@ static const struct option {
                {"--strict", ARGUMENT_STRICT, 0},
                {"--top", ARGUMENT_TOP, 1},
                {"--format", ARGUMENT_FORMAT, 1},
-               {"--cost", ARGUMENT_COST, 1}};
+               {"--cost", ARGUMENT_COST, 1},
+               {"--baseline", ARGUMENT_BASELINE, 1},
+               {"--ignore", ARGUMENT_IGNORE, 1},
+               {"--ignore-file", ARGUMENT_IGNORE_FILE, 1},
+               {"--tolerance", ARGUMENT_TOLERANCE, 1},
+               {"--max-live", ARGUMENT_MAX_LIVE, 1},
+               {"--type", ARGUMENT_TYPE, 1}};
 #define OPTIONS (sizeof options / sizeof *options)
 
 static int
@@ -73,8 +79,13 @@ set(const char *cmd, unsigned flag, const char *value, struct arguments *out)
     case ARGUMENT_COST:
         out->cost = value;
         return 0;
-    default:
+    case ARGUMENT_TYPE:
+        out->type = value;
+        return 0;
+    case ARGUMENT_TOP:
         return set_top(cmd, value, out);
+    default:
+        return out->other(out->other_arg, flag, value);
     }
 }
 
@@ -113,7 +124,8 @@ arguments_parse(int argc, char **argv, unsigned allowed, int files,
     const char *cmd = argv[0];
     int only_files = 0, used, code;
 
-    *out = (struct arguments){0};
+    *out = (struct arguments){
+        .files = argv + 1, .other = out->other, .other_arg = out->other_arg};
     if (cli_wants_help(argc, argv))
         return -1;
     for (int i = 1; i < argc; i += used) {

@@ -12,20 +12,20 @@
 #include "reporter/model.h"
 #include "reporter/read.h"
 
-static int
-is_lenient(const struct recording *rec)
+int
+check_is_lenient(const struct recording *rec)
 {
     return rec->torn || rec->truncated;
 }
 
 /* An id that must be below `limit`; 0 or -1. */
-static int
+int
 check_id(const struct recording *rec, uint32_t *id, uint64_t limit,
          const char *what, struct fail *why)
 {
     if (*id < limit)
         return 0;
-    if (is_lenient(rec)) {
+    if (check_is_lenient(rec)) {
         *id = 0;
         return 0;
     }
@@ -35,7 +35,7 @@ check_id(const struct recording *rec, uint32_t *id, uint64_t limit,
                     rec->path, what, *id, (unsigned long long)limit);
 }
 
-static int
+int
 check_string(const struct recording *rec, uint32_t *id, const char *what,
              struct fail *why)
 {
@@ -51,7 +51,7 @@ check_modules(struct recording *rec, struct fail *why)
         if (check_string(rec, &m->path, "the path of a module", why))
             return -1;
         if (m->build_id_bytes > sizeof m->build_id) {
-            if (!is_lenient(rec))
+            if (!check_is_lenient(rec))
                 return fail_set(why,
                                 "%s is damaged: module %u has a build-id "
                                 "of %u bytes",
@@ -121,6 +121,21 @@ check_holds(struct recording *rec, struct fail *why)
     return 0;
 }
 
+static int
+check_balances(struct recording *rec, struct fail *why)
+{
+    for (uint32_t i = 1; i < rec->balance_count; i++) {
+        struct hkr_balance *b = &rec->balances[i];
+
+        if (check_id(rec, &b->type, rec->type_count, "the type of a balance",
+                     why)
+            || check_id(rec, &b->stack, rec->stack_count,
+                        "the stack of a balance", why))
+            return -1;
+    }
+    return 0;
+}
+
 int
 check_tables(struct recording *rec, struct fail *why)
 {
@@ -132,9 +147,14 @@ check_tables(struct recording *rec, struct fail *why)
             return -1;
     for (uint32_t i = 1; i < rec->scan_count; i++)
         if (check_string(rec, &rec->scans[i].culprit,
-                         "the culprit of a scan", why))
+                         "the culprit of a scan", why)
+            || check_string(rec, &rec->scans[i].reason,
+                            "the reason of a scan", why))
             return -1;
-    return check_mistakes(rec, why) || check_holds(rec, why) ? -1 : 0;
+    return check_mistakes(rec, why) || check_holds(rec, why)
+            || check_balances(rec, why)
+        ? -1
+        : 0;
 }
 
 /* Walks `count` entries of `numbers` numbers behind their ids; *at moves on.
@@ -197,9 +217,9 @@ count_frames(const uint8_t *bytes, size_t count, size_t least)
     return n;
 }
 
-static int
-bad_frame(const struct recording *rec, const char *what, size_t number,
-          size_t offset, struct fail *why)
+int
+check_bad_frame(const struct recording *rec, const char *what, size_t number,
+                size_t offset, struct fail *why)
 {
     return fail_set(why,
                     "%s is damaged: %s %zu (at byte %zu of its stream) makes "
@@ -224,9 +244,10 @@ check_timeline(struct recording *rec, size_t bytes, struct fail *why)
             : 0;
 
         if (used == 0 || s->head.time_ns < last_ns) {
-            if (is_lenient(rec))
+            if (check_is_lenient(rec))
                 break;
-            return bad_frame(rec, "snapshot", rec->snapshot_count, at, why);
+            return check_bad_frame(rec, "snapshot", rec->snapshot_count, at,
+                                   why);
         }
         last_ns = s->head.time_ns;
         rec->snapshot_count++;
@@ -235,9 +256,9 @@ check_timeline(struct recording *rec, size_t bytes, struct fail *why)
     return 0;
 }
 
-/* Do the parts of a group fit into its frame, and fill it? */
+/* Do the parts of a group fit into its frame? */
 static int
-group_fits(const struct hkr_group *h, size_t left)
+group_fits(const struct hkr_group *h, size_t left, uint64_t *sites_end)
 {
     uint64_t need = sizeof *h;
 
@@ -245,6 +266,7 @@ group_fits(const struct hkr_group *h, size_t left)
     need += (uint64_t)h->edge_count * sizeof(struct hkr_edge);
     need += ((uint64_t)h->created_count + h->released_count)
         * sizeof(struct hkr_site);
+    *sites_end = need;
     return h->bytes % 8 == 0 && h->bytes <= left && need <= h->bytes;
 }
 
@@ -268,7 +290,9 @@ check_group(struct recording *rec, struct group *g, struct fail *why)
 
     for (uint32_t i = 0; i < h->member_count; i++)
         if (check_id(rec, &g->members[i].type, rec->type_count,
-                     "a cycle's member", why))
+                     "a cycle's member", why)
+            || (g->notes && check_string(rec, &g->notes[i],
+                                         "the note of a member", why)))
             return -1;
     for (uint32_t i = 0; i < h->edge_count; i++)
         if (check_id(rec, &g->edges[i].from, h->member_count,
@@ -287,17 +311,35 @@ check_group(struct recording *rec, struct group *g, struct fail *why)
         : 0;
 }
 
+/* What follows the sites since version 1.3; 1, or 0: it does not fit. */
+static int
+unpack_more(const struct recording *rec, uint8_t *p, uint64_t left,
+            struct group *g)
+{
+    if (!recording_has(rec, 3))
+        return 1;
+    if (left < sizeof g->more)
+        return 0;
+    memcpy(&g->more, p, sizeof g->more);
+    left -= sizeof g->more;
+    if (g->more.note_count)
+        g->notes = (uint32_t *)(void *)(p + sizeof g->more);
+    return g->more.note_count <= left / sizeof *g->notes
+           && (!g->notes || g->more.note_count == g->head.member_count);
+}
+
 /* rec->find comes from malloc and frames are multiples of 8: the casts below
    keep to the alignment of the structs. */
 static size_t
 unpack_group(struct recording *rec, size_t at, size_t left, struct group *g)
 {
     uint8_t *p = rec->find + at;
+    uint64_t sites_end;
 
     if (left < sizeof g->head)
         return 0;
     memcpy(&g->head, p, sizeof g->head);
-    if (!group_fits(&g->head, left))
+    if (!group_fits(&g->head, left, &sites_end))
         return 0;
     p += sizeof g->head;
     g->members = (struct hkr_member *)(void *)p;
@@ -307,7 +349,9 @@ unpack_group(struct recording *rec, size_t at, size_t left, struct group *g)
     g->created = (struct hkr_site *)(void *)p;
     p += g->head.created_count * sizeof *g->created;
     g->released = (struct hkr_site *)(void *)p;
-    return g->head.bytes;
+    p += g->head.released_count * sizeof *g->released;
+    return unpack_more(rec, p, g->head.bytes - sites_end, g) ? g->head.bytes
+                                                             : 0;
 }
 
 int
@@ -326,9 +370,10 @@ check_findings(struct recording *rec, size_t bytes, struct fail *why)
             : 0;
 
         if (used == 0) {
-            if (is_lenient(rec))
+            if (check_is_lenient(rec))
                 break;
-            return bad_frame(rec, "cycle group", rec->group_count, at, why);
+            return check_bad_frame(rec, "cycle group", rec->group_count, at,
+                                   why);
         }
         if (check_group(rec, g, why))
             return -1;

@@ -188,7 +188,7 @@ run(const struct arguments *args, const struct place *from,
 int
 cmd_diff(int argc, char **argv)
 {
-    struct arguments args;
+    struct arguments args = {0};
     struct place from, to = {NULL, NULL};
     int code = arguments_parse(argc, argv, ARGUMENT_JSON | ARGUMENT_TOP, 2,
                                &args);

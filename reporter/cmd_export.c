@@ -37,7 +37,7 @@ place(const char *word, const char *const *list)
 int
 cmd_export(int argc, char **argv)
 {
-    struct arguments args;
+    struct arguments args = {0};
     struct view view;
     int cost = FOLDED_live_bytes;
     int code = arguments_parse(

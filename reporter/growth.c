@@ -15,7 +15,7 @@
 #define WATCHED_MAX 1024
 #define PATH_RISE_BYTES 65536.0
 #define PATH_RISE_SHARE 0.02 /* of what is live in all */
-#define TYPE_RISE_OBJECTS 10.0
+#define TYPES_MIN 256 /* watched, whatever the size of the recording */
 
 /* What both passes work on. */
 struct sweep {
@@ -28,6 +28,8 @@ struct sweep {
     double *path_per_byte; /* the largest of a path's stacks; or NULL */
     double *rows;                  /* of `snapshots` values each */
     double *seconds, *work, *total;
+    size_t *marks; /* snapshots with the most frequent name */
+    size_t mark_count;
 };
 
 /* A short last snapshot of a teardown tells nothing about the service. */
@@ -172,11 +174,31 @@ path_series(const struct sweep *w, const struct growth *g, size_t k)
     return s;
 }
 
+/* Where the two rules differ that of types has the last word; a trend is what
+   programs know from before. */
+static void
+judge_type(const struct sweep *w, const struct series *s, struct watched *out)
+{
+    enum trend_kind *kind = &out->trend.kind;
+
+    out->type = intervals_judge(s, w->marks, w->mark_count);
+    out->trend = trend_of(s, INTERVALS_RISE_MIN);
+    if (out->type.verdict == TYPE_GROWING)
+        *kind = TREND_LEAK;
+    else if (out->type.verdict == TYPE_SLOWING)
+        *kind = TREND_FILLING;
+    else if (*kind == TREND_LEAK || *kind == TREND_FILLING)
+        *kind = TREND_GREW;
+    if (out->type.count)
+        out->trend.per_second = out->type.per_second;
+}
+
 static void
 judge(struct sweep *w, struct growth *g)
 {
     struct series s = {.seconds = w->seconds, .values = w->total,
-                       .work = w->work, .count = w->snapshots};
+                       .work = w->work, .count = w->snapshots,
+                       .ended = w->snapshots < w->rec->snapshot_count};
     double least = (double)g->live_bytes * PATH_RISE_SHARE;
 
     if (least < PATH_RISE_BYTES)
@@ -189,7 +211,7 @@ judge(struct sweep *w, struct growth *g)
     }
     for (size_t k = 0; k < g->type_count; k++) {
         s.values = w->rows + (g->path_count + k) * w->snapshots;
-        g->types[k].trend = trend_of(&s, TYPE_RISE_OBJECTS);
+        judge_type(w, &s, &g->types[k]);
     }
 }
 
@@ -215,12 +237,59 @@ sampled_alloc(struct sweep *w)
 }
 
 static int
+compare_names(const void *va, const void *vb)
+{
+    uint32_t a = *(const uint32_t *)va, b = *(const uint32_t *)vb;
+
+    return (a > b) - (a < b);
+}
+
+/* The name that most of the used snapshots have; 0: none has one. */
+static uint32_t
+frequent_name(const struct sweep *w, uint32_t *names)
+{
+    uint32_t best = 0;
+    size_t most = 0;
+
+    for (size_t i = 0; i < w->snapshots; i++)
+        names[i] = w->rec->snapshots[i].head.name;
+    qsort(names, w->snapshots, sizeof *names, compare_names);
+    for (size_t i = 0, k; i < w->snapshots; i = k) {
+        for (k = i; k < w->snapshots && names[k] == names[i];)
+            k++;
+        if (names[i] && k - i > most) {
+            most = k - i;
+            best = names[i];
+        }
+    }
+    return best;
+}
+
+/* The marks that may be intervals: those of the most frequent name.  -1: no
+   memory. */
+static int
+choose_marks(struct sweep *w)
+{
+    uint32_t *names = calloc(w->snapshots + 1, sizeof *names), name;
+
+    w->marks = calloc(w->snapshots + 1, sizeof *w->marks);
+    if (names && w->marks) {
+        name = frequent_name(w, names);
+        for (size_t i = 0; name && i < w->snapshots; i++)
+            if (w->rec->snapshots[i].head.name == name)
+                w->marks[w->mark_count++] = i;
+    }
+    free(names);
+    return names && w->marks ? 0 : -1;
+}
+
+static int
 sweep_alloc(struct sweep *w)
 {
     w->path_live = calloc(w->paths->count + 1, sizeof(double));
     w->type_live = calloc(w->rec->type_count, sizeof(double));
     w->seconds = calloc(w->snapshots * 3 + 1, sizeof(double));
-    if (!w->path_live || !w->type_live || !w->seconds)
+    if (!w->path_live || !w->type_live || !w->seconds || choose_marks(w))
         return -1;
     w->work = w->seconds + w->snapshots;
     w->total = w->work + w->snapshots;
@@ -236,6 +305,7 @@ sweep_free(struct sweep *w)
     free(w->per_byte);
     free(w->path_per_byte);
     free(w->seconds);
+    free(w->marks);
     free(w->rows);
 }
 
@@ -250,8 +320,11 @@ run_sweep(struct sweep *w, struct growth *g)
         add_changes(w, &w->rec->snapshots[i]);
     g->path_count = choose(w->path_live, w->paths->count, PATH_RISE_BYTES / 2,
                            limit, &g->paths);
-    g->type_count = choose(w->type_live, w->rec->type_count,
-                           TYPE_RISE_OBJECTS, limit, &g->types);
+    g->type_count =
+        choose(w->type_live + 1, w->rec->type_count - 1, 0,
+               limit > TYPES_MIN ? limit : TYPES_MIN, &g->types);
+    for (size_t k = 0; k < g->type_count; k++)
+        g->types[k].id++; /* type 0 is none */
     rows = g->path_count * (w->path_churn ? 2 : 1) + g->type_count;
     w->rows = calloc(rows * w->snapshots + 1, sizeof(double));
     if (!w->rows)
@@ -292,22 +365,24 @@ growth_free(struct growth *growth)
     *growth = (struct growth){0};
 }
 
-static const struct trend *
+static const struct watched *
 find(const struct watched *list, size_t count, uint32_t id)
 {
     for (size_t i = 0; i < count; i++)
         if (list[i].id == id)
-            return &list[i].trend;
+            return &list[i];
     return NULL;
 }
 
 const struct trend *
 growth_path(const struct growth *g, uint32_t path)
 {
-    return find(g->paths, g->path_count, path);
+    const struct watched *w = find(g->paths, g->path_count, path);
+
+    return w ? &w->trend : NULL;
 }
 
-const struct trend *
+const struct watched *
 growth_type(const struct growth *g, uint32_t type)
 {
     return find(g->types, g->type_count, type);

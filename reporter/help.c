@@ -159,6 +159,14 @@ static const char diff_details[] =
     "\n  --json     the same answer as one JSON object\n"
     "  --top=N    how many of each kind to show\n";
 
+static const char why_details[] =
+    "\nTYPE is the name of a type, ADDRESS an object as 0x...  The agent of a "
+    "process that\nruns is asked for a scan that answers; of one that has "
+    "ended the recording tells\nwhat the last scan found of types that grew "
+    "or were on cycles.\n"
+    "\n  --json     the same answer as one JSON object\n"
+    "  --top=N    how many paths to show\n";
+
 static const char export_details[] =
     "\n  --format=folded  one line a stack, outermost frame first: "
     "\"main;run;parse 4096\"\n"
@@ -166,13 +174,33 @@ static const char export_details[] =
     "frees,\n                   allocated_bytes\n"
     "  --strict         status 4 if the recording has losses\n";
 
+static const char check_details[] =
+    "\nFindings: confirmed cycles, types and paths that grow, mistakes with "
+    "objects.\nStatus 0: none, 1: findings, 3: unreadable, 4: losses with "
+    "--strict.\n"
+    "\n  --baseline=FILE       only what is new: a recording, or what check "
+    "--json or\n                        report --json wrote; may be repeated\n"
+    "  --tolerance=PERCENT   of objects left at the end against the baseline, "
+    "10\n"
+    "  --ignore=WORD         accept a fingerprint, or KIND:PATTERN such as "
+    "type:session\n"
+    "  --ignore-file=FILE    the same, one a line; # begins a comment\n"
+    "  --max-live=SIZE       more live bytes at the end are a finding\n"
+    "  --json                the same answer as one JSON object\n"
+    "  --top=N               how many findings to show\n"
+    "  --strict              status 4 if a recording has losses\n";
+
 static void
 print_view_details(const char *cmd)
 {
     if (strcmp(cmd, "export") == 0)
         fputs(export_details, stdout);
+    else if (strcmp(cmd, "check") == 0)
+        fputs(check_details, stdout);
     else if (strcmp(cmd, "diff") == 0)
         fputs(diff_details, stdout);
+    else if (strcmp(cmd, "why") == 0)
+        fputs(why_details, stdout);
     else
         fputs(view_options, stdout);
     puts("\nA PID means the recording which that process has open.");
@@ -181,11 +209,14 @@ print_view_details(const char *cmd)
 void
 cli_print_help(const char *cmd)
 {
+    int column;
+
     for (size_t i = 0; i < PAGE_COUNT; i++) {
         if (strcmp(pages[i].name, cmd) != 0)
             continue;
-        printf("heapknot %s: %s\n\nUsage: heapknot %s %s\n", cmd,
-               pages[i].help, cmd, pages[i].arguments);
+        printf("heapknot %s: %s\n\n", cmd, pages[i].help);
+        column = printf("Usage: heapknot %s ", cmd);
+        print_wrapped(pages[i].arguments, column, column);
         if (strcmp(cmd, "run") == 0)
             print_run_details();
         else if (strcmp(cmd, "ctl") == 0)

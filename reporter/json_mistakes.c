@@ -7,6 +7,7 @@
 
 #include <inttypes.h>
 
+#include "reporter/fingerprint.h"
 #include "reporter/json_parts.h"
 
 static json_t *
@@ -46,6 +47,7 @@ mistake_object(const struct view *view, const struct hkr_mistake *m)
     char address[24];
 
     json_put(o, "kind", json_text(mistake_kind(m->kind)));
+    json_put_fingerprint(o, fingerprint_mistake(&view->names, m));
     json_put(o, "sentence", json_text(recording_string(rec, m->what)));
     json_put(o, "type", type_name(rec, m->type));
     snprintf(address, sizeof address, "0x%" PRIx64, m->address);
@@ -77,6 +79,7 @@ hold_object(const struct view *view, const struct hkr_hold *h)
     json_t *o = json_object();
 
     json_put(o, "name", json_text(recording_string(rec, h->name)));
+    json_put_fingerprint(o, fingerprint_hold(&view->names, h));
     json_put(o, "type", type_name(rec, h->type));
     json_put(o, "root", json_boolean(h->flags & HKR_HOLD_ROOT));
     json_put_number(o, "live", h->live);

@@ -7,6 +7,22 @@
 
 #include <math.h>
 
+#include "reporter/fingerprint.h"
+
+json_t *
+json_frame(const struct frame *frame)
+{
+    const struct sym_frame *f = &frame->at;
+    json_t *o = json_object();
+
+    json_put(o, "function", json_text(f->function));
+    json_put(o, "file", json_text(f->file));
+    json_put(o, "line", f->line > 0 ? json_integer(f->line) : json_null());
+    json_put(o, "module", json_text(f->module));
+    json_put(o, "inlined", json_boolean(f->inlined));
+    return o;
+}
+
 json_t *
 json_frames(const struct names *names, uint32_t node)
 {
@@ -14,17 +30,8 @@ json_frames(const struct names *names, uint32_t node)
     json_t *list = json_array();
 
     frames_of(names, node, &frames);
-    for (size_t i = 0; i < frames.count; i++) {
-        const struct sym_frame *f = &frames.items[i].at;
-        json_t *o = json_object();
-
-        json_put(o, "function", json_text(f->function));
-        json_put(o, "file", json_text(f->file));
-        json_put(o, "line", f->line > 0 ? json_integer(f->line) : json_null());
-        json_put(o, "module", json_text(f->module));
-        json_put(o, "inlined", json_boolean(f->inlined));
-        json_array_append_new(list, o);
-    }
+    for (size_t i = 0; i < frames.count; i++)
+        json_array_append_new(list, json_frame(&frames.items[i]));
     frames_free(&frames);
     return list;
 }
@@ -47,4 +54,13 @@ json_put_interval(json_t *o, const struct estimate *e,
              e->sampled ? json_bytes(i->low) : json_null());
     json_put(o, "live_bytes_high",
              e->sampled ? json_bytes(i->high) : json_null());
+}
+
+void
+json_put_fingerprint(json_t *o, uint64_t fingerprint)
+{
+    char text[FINGERPRINT_BYTES];
+
+    fingerprint_text(fingerprint, text);
+    json_put(o, "fingerprint", json_text(text));
 }

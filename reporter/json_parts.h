@@ -10,6 +10,10 @@
 #include "reporter/json_out.h"
 #include "reporter/sampling.h"
 
+json_t *json_frame(const struct frame *frame);
+struct trend;
+struct view;
+
 /* The frames of a node, innermost first. */
 json_t *json_frames(const struct names *names, uint32_t node);
 /* Whole bytes; what JSON's integers cannot hold becomes the nearest. */
@@ -17,5 +21,10 @@ json_t *json_bytes(double bytes);
 /* live_bytes_low and live_bytes_high; null where the value is exact. */
 void json_put_interval(json_t *o, const struct estimate *e,
                        const struct interval *i);
+void json_put_fingerprint(json_t *o, uint64_t fingerprint);
+/* trend and per_second; t NULL: not looked at. */
+void json_put_trend(json_t *o, const struct trend *t);
+/* "types": all of them. */
+void json_type_list(const struct view *view, struct json_out *out);
 
 #endif

@@ -27,12 +27,16 @@ recording_close(struct recording *rec)
     free(rec->scans);
     free(rec->mistakes);
     free(rec->holds);
+    free(rec->balances);
     free(rec->snapshots);
     free(rec->groups);
+    free(rec->censuses);
+    free(rec->census_paths);
     free(rec->strings);
     free(rec->proc);
     free(rec->time);
     free(rec->find);
+    free(rec->graph);
     free(rec);
 }
 
@@ -162,6 +166,12 @@ recording_visible_node(const struct recording *rec, uint32_t node)
     while (node && is_agent_module(rec, rec->nodes[node].module))
         node = rec->nodes[node].parent;
     return node;
+}
+
+int
+recording_has(const struct recording *rec, unsigned minor)
+{
+    return rec->header.version_minor >= minor;
 }
 
 uint64_t

@@ -33,9 +33,22 @@ struct snapshot {
 /* A group of cycles with its parts; the arrays are inside the recording. */
 struct group {
     struct hkr_group head;
+    struct hkr_group_more more; /* zeros before version 1.3 */
     struct hkr_member *members;
     struct hkr_edge *edges;
     struct hkr_site *created, *released;
+    uint32_t *notes; /* strings, one for each member; NULL: none */
+};
+
+/* A path to an object, and who refers to the objects of a type. */
+struct census_path {
+    struct hkr_path head; /* step_count is at least 1 */
+    struct hkr_step *steps;
+};
+struct census {
+    struct hkr_census head;
+    struct hkr_referrer *referrers;
+    struct census_path *paths;
 };
 
 struct recording {
@@ -63,14 +76,20 @@ struct recording {
     uint32_t mistake_count;
     struct hkr_hold *holds;
     uint32_t hold_count;
+    struct hkr_balance *balances;
+    uint32_t balance_count;
     struct snapshot *snapshots; /* from 0, oldest first */
     size_t snapshot_count;
     struct group *groups; /* from 0 */
     size_t group_count;
+    struct census *censuses; /* from 0 */
+    size_t census_count;
+    struct census_path *census_paths; /* of all of them */
 
     char *strings; /* always ends with a NUL */
     size_t string_bytes;
-    uint8_t *proc, *time, *find; /* what facts, snapshots, groups point to */
+    /* What facts, snapshots, groups and censuses point to. */
+    uint8_t *proc, *time, *find, *graph;
 };
 
 void recording_close(struct recording *rec);
@@ -90,6 +109,9 @@ const char *recording_module_name(const struct recording *rec, uint32_t id);
 int recording_is_live(const struct recording *rec);
 /* A node with no agent frame innermost: the node itself or an ancestor. */
 uint32_t recording_visible_node(const struct recording *rec, uint32_t node);
+
+/* Does the format have what came with version 1.`minor`? */
+int recording_has(const struct recording *rec, unsigned minor);
 
 /* A number of the header. */
 uint64_t recording_counter(const struct recording *rec, enum counter c);

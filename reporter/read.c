@@ -127,9 +127,29 @@ read_header(const char *name, const uint8_t *bytes, size_t count,
     return 0;
 }
 
+/* Lengths of what is unpacked later. */
+struct lengths {
+    size_t proc, time, find, graph;
+};
+
+/* Before version 1.3 what is graph_word now was not written to. */
 static int
-read_tables(struct recording *rec, const struct chunks *c, size_t *time_bytes,
-            size_t *find_bytes, size_t *proc_bytes)
+read_streams(struct recording *rec, const struct chunks *c,
+             struct lengths *bytes)
+{
+    const struct hkr_header *h = &rec->header;
+    uint64_t graph = recording_has(rec, 3) ? h->graph_word : 0;
+
+    return chunks_bytes(c, HKR_PROC, &rec->proc, &bytes->proc)
+        || chunks_stream(c, HKR_TIME, h->timeline_word, &rec->time,
+                         &bytes->time)
+        || chunks_stream(c, HKR_FIND, h->findings_word, &rec->find,
+                         &bytes->find)
+        || chunks_stream(c, HKR_GRPH, graph, &rec->graph, &bytes->graph);
+}
+
+static int
+read_tables(struct recording *rec, const struct chunks *c)
 {
     uint8_t *strings;
 
@@ -145,14 +165,11 @@ read_tables(struct recording *rec, const struct chunks *c, size_t *time_bytes,
         || TABLE(HKR_TYPES, types, type_count)
         || TABLE(HKR_SCAN, scans, scan_count)
         || TABLE(HKR_MIST, mistakes, mistake_count)
-        || TABLE(HKR_HOLD, holds, hold_count))
+        || TABLE(HKR_HOLD, holds, hold_count)
+        || TABLE(HKR_BALA, balances, balance_count))
         return -1;
 #undef TABLE
-    return chunks_bytes(c, HKR_PROC, &rec->proc, proc_bytes)
-        || chunks_stream(c, HKR_TIME, rec->header.timeline_word, &rec->time,
-                         time_bytes)
-        || chunks_stream(c, HKR_FIND, rec->header.findings_word, &rec->find,
-                         find_bytes);
+    return 0;
 }
 
 /* Splits PROC; a name without a value at its end gets "". */
@@ -185,8 +202,9 @@ fill(struct recording *rec, const struct image *image, struct fail *why)
     const uint8_t *bytes = image->bytes;
     size_t count = image->count;
     struct hkr_header *h = &rec->header;
-    size_t time_bytes, find_bytes, proc_bytes, room;
+    struct lengths lengths;
     struct chunks c;
+    size_t room;
 
     if (read_header(rec->path, bytes, count, h, why))
         return -1;
@@ -202,11 +220,12 @@ fill(struct recording *rec, const struct image *image, struct fail *why)
     if (h->publish_seq & 1)
         rec->torn = 1;
     c.lenient = rec->torn || rec->truncated;
-    if (read_tables(rec, &c, &time_bytes, &find_bytes, &proc_bytes))
+    if (read_tables(rec, &c) || read_streams(rec, &c, &lengths))
         return -1;
-    if (read_facts(rec, proc_bytes, why) || check_tables(rec, why)
-        || check_timeline(rec, time_bytes, why)
-        || check_findings(rec, find_bytes, why))
+    if (read_facts(rec, lengths.proc, why) || check_tables(rec, why)
+        || check_timeline(rec, lengths.time, why)
+        || check_findings(rec, lengths.find, why)
+        || check_graph(rec, lengths.graph, why))
         return -1;
     return 0;
 }

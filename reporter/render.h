@@ -48,6 +48,8 @@ void text_path_figures(const struct view *view, const struct path *p,
 void text_path_sum(const struct view *view, const struct text_out *out);
 /* Bytes that a terminal would interpret become '?'. */
 void text_plain(const struct text_out *out, const char *string);
+/* "function file:line". */
+void text_frame(const struct frame *f, const struct text_out *out);
 /* Frames, one a line, at most `most` of them (0: all). */
 void text_stack(const struct names *names, uint32_t node, const char *indent,
                 size_t most, const struct text_out *out);

@@ -9,14 +9,15 @@
  */
 #include "reporter/render.h"
 
-#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "reporter/fingerprint.h"
 #include "reporter/json_parts.h"
 #include "reporter/mistakes.h"
+#include "reporter/scans.h"
 
 #define SCHEMA "heapknot-report-1"
 
@@ -183,23 +184,6 @@ verdict_object(const struct view *view)
     return o;
 }
 
-static const char *
-trend_word(const struct trend *t)
-{
-    static const char *const words[] = {"too-short", "flat",   "grew",
-                                        "startup",   "filled", "idle",
-                                        "filling",   "leak"};
-
-    return t ? words[t->kind] : NULL;
-}
-
-static void
-put_trend(json_t *o, const struct trend *t)
-{
-    json_put(o, "trend", json_text(trend_word(t)));
-    json_put(o, "per_second", json_real(t ? t->per_second : 0));
-}
-
 static void
 put_sampled(json_t *o, const struct view *view, const struct path *p)
 {
@@ -209,6 +193,14 @@ put_sampled(json_t *o, const struct view *view, const struct path *p)
              p->estimate.sampled ? json_bytes(p->estimate.samples)
                                  : json_null());
     json_put_interval(o, &p->estimate, &i);
+}
+
+static int
+is_leaking(const struct view *view, uint32_t path)
+{
+    const struct trend *t = growth_path(&view->growth, path);
+
+    return t && t->kind == TREND_LEAK;
 }
 
 static void
@@ -233,180 +225,13 @@ write_stacks(const struct view *view, size_t top, struct json_out *out)
         put_sampled(o, view, p);
         json_put(o, "truncated",
                  json_boolean(p->flags & HKR_STACK_TRUNCATED));
-        put_trend(o, growth_path(&view->growth, index));
+        json_put_trend(o, growth_path(&view->growth, index));
+        if (is_leaking(view, index))
+            json_put_fingerprint(o,
+                                 fingerprint_path(&view->names, p->node));
         json_put(o, "frames", json_frames(&view->names, p->node));
         json_list_add(out, o);
     }
-    json_list_end(out);
-}
-
-static void
-write_types(const struct view *view, struct json_out *out)
-{
-    json_list_begin(out, "types");
-    for (uint32_t i = 1; i < view->rec->type_count; i++) {
-        const struct hkr_type *t = &view->rec->types[i];
-        uint64_t live = counts_live_objects(&view->now.types[i]);
-        uint64_t first = counts_live_objects(&view->first.types[i]);
-        json_t *o = json_object();
-
-        json_put(o, "name", json_text(recording_string(view->rec, t->name)));
-        json_put_number(o, "live", live);
-        json_put_number(o, "created", t->created);
-        json_put_number(o, "destroyed", t->destroyed);
-        json_put(o, "delta", json_integer((json_int_t)(live - first)));
-        json_put_number(o, "tracked", t->tracked);
-        json_put_number(o, "size", t->size_bytes);
-        json_put(o, "leaf", json_boolean(t->flags & HKR_TYPE_LEAF));
-        json_put(o, "foreign", json_boolean(t->flags & HKR_TYPE_FOREIGN));
-        put_trend(o, growth_type(&view->growth, i));
-        json_list_add(out, o);
-    }
-    json_list_end(out);
-}
-
-static json_t *
-type_text(const struct recording *rec, uint32_t type)
-{
-    return json_text(recording_string(rec, rec->types[type].name));
-}
-
-static json_t *
-member_list(const struct recording *rec, const struct group *g)
-{
-    json_t *list = json_array();
-
-    for (uint32_t i = 0; i < g->head.member_count; i++) {
-        const struct hkr_member *m = &g->members[i];
-        json_t *o = json_object();
-
-        json_put(o, "type", type_text(rec, m->type));
-        json_put_number(o, "refcount", m->refcount);
-        json_put_number(o, "known", m->known);
-        json_put_number(o, "bytes", m->bytes);
-        json_array_append_new(list, o);
-    }
-    return list;
-}
-
-static json_t *
-edge_list(const struct recording *rec, const struct group *g)
-{
-    json_t *list = json_array();
-
-    for (uint32_t i = 0; i < g->head.edge_count; i++) {
-        const struct hkr_edge *e = &g->edges[i];
-        json_t *o = json_object();
-
-        json_put_number(o, "from", e->from);
-        json_put_number(o, "to", e->to);
-        json_put(o, "label", json_text(recording_string(rec, e->label)));
-        json_put(o, "index", e->index < 0 ? json_null()
-                                          : json_integer(e->index));
-        json_array_append_new(list, o);
-    }
-    return list;
-}
-
-static json_t *
-site_list(const struct view *view, const struct hkr_site *sites,
-          uint32_t count)
-{
-    const struct recording *rec = view->rec;
-    json_t *list = json_array();
-
-    for (uint32_t i = 0; i < count; i++) {
-        json_t *o = json_object();
-
-        json_put_number(o, "count", sites[i].count);
-        json_put(o, "type", type_text(rec, sites[i].type));
-        json_put_number(o, "stack", sites[i].stack);
-        json_put(o, "frames",
-                 json_frames(&view->names, rec->stacks[sites[i].stack].node));
-        json_array_append_new(list, o);
-    }
-    return list;
-}
-
-static json_t *
-group_object(const struct view *view, const struct group *g)
-{
-    const struct hkr_group *h = &g->head;
-    json_t *o = json_object();
-    char fingerprint[20];
-
-    snprintf(fingerprint, sizeof fingerprint, "%016" PRIx64, h->fingerprint);
-    json_put(o, "fingerprint", json_text(fingerprint));
-    json_put(o, "state", json_text(h->confirmed ? "confirmed" : "suspect"));
-    json_put_number(o, "instances", h->instances);
-    json_put_number(o, "confirmed", h->confirmed);
-    json_put_number(o, "objects", h->objects);
-    json_put_number(o, "bytes", h->instance_bytes);
-    json_put_number(o, "held_objects", h->held_objects);
-    json_put_number(o, "held_bytes", h->held_bytes);
-    json_put(o, "first_seen", json_real(seconds(h->first_seen_ns)));
-    json_put_number(o, "first_scan", h->first_scan);
-    json_put_number(o, "last_scan", h->last_scan);
-    json_put(o, "members", member_list(view->rec, g));
-    json_put(o, "edges", edge_list(view->rec, g));
-    json_put(o, "created", site_list(view, g->created, h->created_count));
-    json_put(o, "last_release",
-             site_list(view, g->released, h->released_count));
-    return o;
-}
-
-static void
-write_cycles(const struct view *view, size_t top, struct json_out *out)
-{
-    json_list_begin(out, "cycles");
-    for (size_t i = 0; i < view->rec->group_count && (!top || i < top); i++)
-        json_list_add(out, group_object(view, &view->rec->groups[i]));
-    json_list_end(out);
-}
-
-static const char *
-scan_status(uint32_t status)
-{
-    static const char *const words[] = {"done",    "denied",    "hung",
-                                        "crashed", "no-memory", "truncated"};
-
-    return status < sizeof words / sizeof *words ? words[status] : "unknown";
-}
-
-static json_t *
-scan_object(const struct recording *rec, const struct hkr_scan *s)
-{
-    json_t *o = json_object();
-
-    json_put(o, "kind",
-             json_text(s->kind == HKR_SCAN_EXACT ? "exact" : "unknown"));
-    json_put(o, "status", json_text(scan_status(s->status)));
-    json_put_number(o, "generation", s->generation);
-    json_put(o, "time", json_real(seconds(s->time_ns)));
-    json_put_number(o, "objects", s->objects);
-    json_put_number(o, "edges", s->edges);
-    json_put_number(o, "unreachable", s->unreachable);
-    json_put(o, "seconds", json_real(seconds(s->child_ns)));
-    json_put(o, "pause_ms", json_real((double)s->pause_ns / 1e6));
-    json_put(o, "predicted_pause_ms",
-             json_real((double)s->predicted_pause_ns / 1e6));
-    json_put_number(o, "suspects", s->suspects);
-    json_put_number(o, "confirmed", s->confirmed);
-    json_put_number(o, "resurrected", s->resurrected);
-    json_put_number(o, "unknown_edges", s->unknown_edges);
-    json_put_number(o, "skipped_objects", s->skipped_objects);
-    json_put_number(o, "excess_edges", s->excess_edges);
-    if (s->culprit)
-        json_put(o, "culprit", json_text(recording_string(rec, s->culprit)));
-    return o;
-}
-
-static void
-write_scans(const struct view *view, struct json_out *out)
-{
-    json_list_begin(out, "scans");
-    for (uint32_t i = 1; i < view->rec->scan_count; i++)
-        json_list_add(out, scan_object(view->rec, &view->rec->scans[i]));
     json_list_end(out);
 }
 
@@ -423,7 +248,7 @@ timeline_object(const struct view *view)
              json_real(n ? seconds(rec->snapshots[0].head.time_ns) : 0));
     json_put(o, "last",
              json_real(n ? seconds(rec->snapshots[n - 1].head.time_ns) : 0));
-    put_trend(o, &view->growth.total);
+    json_put_trend(o, &view->growth.total);
     return o;
 }
 
@@ -477,11 +302,11 @@ json_report(const struct view *view, size_t top, FILE *file)
     json_member(&out, "totals", totals_object(view));
     json_member(&out, "sampling", sampling_object(view));
     write_stacks(view, top, &out);
-    write_types(view, &out);
+    json_type_list(view, &out);
     json_mistakes(view, &out);
     json_holds(view, &out);
-    write_cycles(view, top, &out);
-    write_scans(view, &out);
+    json_groups(view, top, &out);
+    json_scans(view, &out);
     json_member(&out, "losses", losses_object(view));
     json_member(&out, "cost", cost_object(view));
     json_member(&out, "timeline", timeline_object(view));
@@ -496,8 +321,8 @@ json_cycles(const struct view *view, size_t top, FILE *file)
     struct json_out out;
 
     begin(&out, view, file);
-    write_cycles(view, top, &out);
-    write_scans(view, &out);
+    json_groups(view, top, &out);
+    json_scans(view, &out);
     json_member(&out, "losses", losses_object(view));
     return json_end(&out);
 }
@@ -509,7 +334,7 @@ json_types(const struct view *view, size_t top, FILE *file)
 
     (void)top;
     begin(&out, view, file);
-    write_types(view, &out);
+    json_type_list(view, &out);
     json_member(&out, "losses", losses_object(view));
     return json_end(&out);
 }

@@ -1,7 +1,7 @@
 /*
  * SPDX-License-Identifier: BSD-2-Clause
  *
- * report_text.c -- `heapknot report` and `heapknot types` for people.
+ * report_text.c -- `heapknot report` for people.
  *
  * Headline first, then what supports it, then the numbers; what is zero is
  * not printed.
@@ -15,11 +15,11 @@
 #include <unistd.h>
 
 #include "reporter/mistakes.h"
+#include "reporter/scans.h"
 #include "reporter/units.h"
 
 #define STACK_LINES 8
 #define COMMAND_BYTES 160
-#define SCANS_SHOWN 4
 #define BOLD "\033[1m"
 #define PLAIN "\033[0m"
 
@@ -54,8 +54,8 @@ text_heading(const struct text_out *out, const char *format, ...)
     fprintf(out->file, "%s\n", out->bold ? PLAIN : "");
 }
 
-static void
-print_frame(const struct frame *f, const struct text_out *out)
+void
+text_frame(const struct frame *f, const struct text_out *out)
 {
     text_plain(out, f->at.function);
     if (f->at.file) {
@@ -83,7 +83,7 @@ text_stack(const struct names *names, uint32_t node, const char *indent,
     shown = most && count > most + 1 ? most : count;
     for (size_t i = 0; i < shown; i++) {
         fputs(indent, out->file);
-        print_frame(&frames.items[i], out);
+        text_frame(&frames.items[i], out);
         fputc('\n', out->file);
     }
     if (shown < count)
@@ -102,7 +102,7 @@ text_stack_line(const struct names *names, uint32_t node, size_t most,
     frames_of(names, node, &frames);
     for (size_t i = 0; i < frames_without_start(&frames) && i < most; i++) {
         fputs(i ? " < " : "", out->file);
-        print_frame(&frames.items[i], out);
+        text_frame(&frames.items[i], out);
     }
     if (frames.count == 0)
         fputs("unknown stack", out->file);
@@ -276,105 +276,6 @@ print_largest(const struct view *view, const struct text_out *out)
     text_path_sum(view, out);
 }
 
-struct type_row {
-    uint32_t type;
-    int64_t delta;
-    uint64_t live;
-};
-
-static int
-compare_rows(const void *va, const void *vb)
-{
-    const struct type_row *a = va, *b = vb;
-
-    if (a->delta != b->delta)
-        return a->delta < b->delta ? 1 : -1;
-    return (b->live > a->live) - (b->live < a->live);
-}
-
-static void
-print_type_row(const struct view *view, const struct type_row *row,
-               const struct text_out *out)
-{
-    const struct type_counts *c = &view->now.types[row->type];
-    const struct trend *t = growth_type(&view->growth, row->type);
-
-    fprintf(out->file, "  %12s %12s %14s %14s  ", units_count(row->live),
-            units_signed_count(row->delta), units_count(c->created),
-            units_count(c->destroyed));
-    text_plain(out, recording_string(view->rec,
-                                     view->rec->types[row->type].name));
-    if (t && t->kind == TREND_LEAK)
-        fprintf(out->file, "  (grows, %.0f/min)", t->per_second * 60);
-    fputc('\n', out->file);
-}
-
-void
-text_type_table(const struct view *view, const struct text_out *out)
-{
-    uint32_t n = view->now.type_count - 1;
-    struct type_row *rows = calloc(n + 1, sizeof *rows);
-
-    if (!rows || n == 0) {
-        free(rows);
-        return;
-    }
-    for (uint32_t i = 0; i < n; i++) {
-        rows[i].type = i + 1;
-        rows[i].live = counts_live_objects(&view->now.types[i + 1]);
-        rows[i].delta = (int64_t)(
-            rows[i].live - counts_live_objects(&view->first.types[i + 1]));
-    }
-    qsort(rows, n, sizeof *rows, compare_rows);
-    text_heading(out, "Objects by type (delta: since the first snapshot)");
-    fprintf(out->file, "  %12s %12s %14s %14s  type\n", "live", "delta",
-            "created", "destroyed");
-    for (uint32_t i = 0; i < n && i < out->top * 2; i++)
-        print_type_row(view, &rows[i], out);
-    if (n > out->top * 2)
-        fprintf(out->file, "  ... %s, see --top=\n",
-                units_plural(n - out->top * 2, "more type"));
-    free(rows);
-}
-
-static const char *
-scan_status(uint32_t status)
-{
-    static const char *const words[] = {
-        "done", "clone refused", "stopped by the watchdog", "child died",
-        "no memory", "done, more findings than fit"};
-
-    return status < sizeof words / sizeof *words ? words[status] : "unknown";
-}
-
-static void
-print_scans(const struct view *view, const struct text_out *out)
-{
-    uint32_t n = view->rec->scan_count;
-
-    if (n <= 1)
-        return;
-    text_heading(out, "Scans");
-    if (n - 1 > SCANS_SHOWN)
-        fprintf(out->file, "  ... %s before\n",
-                units_plural(n - 1 - SCANS_SHOWN, "scan"));
-    for (uint32_t i = n - 1 > SCANS_SHOWN ? n - SCANS_SHOWN : 1; i < n; i++) {
-        const struct hkr_scan *s = &view->rec->scans[i];
-
-        fprintf(out->file,
-                "  at %s: %s, %s unreachable; %" PRIu64 " suspect, %" PRIu64
-                " confirmed, %" PRIu64 " resurrected; blocked %s, child %s%s"
-                "%s\n",
-                units_seconds((double)s->time_ns / 1e9),
-                units_plural(s->objects, "object"),
-                units_count(s->unreachable), s->suspects, s->confirmed,
-                s->resurrected, units_seconds((double)s->pause_ns / 1e9),
-                units_seconds((double)s->child_ns / 1e9),
-                s->status ? "; " : "",
-                s->status ? scan_status(s->status) : "");
-    }
-}
-
 static void
 print_loss(const struct text_out *out, uint64_t value, const char *name,
            const char *meaning)
@@ -435,19 +336,8 @@ text_report(const struct view *view, const struct text_out *out)
     print_largest(view, out);
     text_type_table(view, out);
     text_holds(view, out);
-    print_scans(view, out);
+    text_scans(view, out);
     text_cost(view, out);
     text_losses(view, out);
     print_next(view, out);
-}
-
-void
-text_types(const struct view *view, const struct text_out *out)
-{
-    text_verdict(view, out);
-    if (view->now.type_count <= 1)
-        fputs("\nNo types: the program registers none "
-              "(hk_type_register of heapknot.h).\n",
-              out->file);
-    text_type_table(view, out);
 }

@@ -95,9 +95,8 @@ busy_rate(const struct series *s)
     return rate;
 }
 
-/* The series without an idle end, if enough is left of it. */
-static struct series
-cut_idle_end(const struct series *s)
+struct series
+trend_cut_idle(const struct series *s)
 {
     struct series cut = *s;
     double rate = busy_rate(s) * IDLE_SHARE;
@@ -304,7 +303,7 @@ trend_of(const struct series *series, double least_rise)
     if (s.count < TREND_SNAPSHOTS_MIN
         || s.seconds[s.count - 1] <= s.seconds[0])
         return out;
-    s = cut_idle_end(series);
+    s = trend_cut_idle(series);
     if (s.count < 2 * WINDOWS_MAX
         || !try_leak(&s, WINDOWS_MAX, least_rise, &out))
         try_leak(&s, TREND_SNAPSHOTS_MIN, least_rise, &out);

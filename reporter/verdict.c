@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "reporter/census.h"
 #include "reporter/units.h"
 #include "reporter/view.h"
 
@@ -63,10 +64,14 @@ because(struct finding *f, const char *format, ...)
     va_end(args);
 }
 
+/* Without what counts in another group. */
 static uint64_t
-group_bytes(const struct hkr_group *h)
+group_bytes(const struct group *g)
 {
-    return h->instances * h->instance_bytes + h->held_bytes;
+    const struct hkr_group *h = &g->head;
+    uint64_t all = h->instances * h->instance_bytes + h->held_bytes;
+
+    return all > g->more.nested_bytes ? all - g->more.nested_bytes : 0;
 }
 
 /* Sums over groups that have confirmed instances, or that have none. */
@@ -91,7 +96,7 @@ sum_cycles(const struct recording *rec, int confirmed)
             s.since = first;
         s.groups++;
         s.instances += confirmed ? h->confirmed : h->instances;
-        s.bytes += group_bytes(h);
+        s.bytes += group_bytes(&rec->groups[i]);
     }
     return s;
 }
@@ -124,10 +129,8 @@ judge_cycles(const struct view *view, struct verdict *v)
     }
 }
 
-/* The number of the confirmed group whose objects were made on this path, from
-   1, or 0. */
-static size_t
-group_of_path(const struct view *view, uint32_t path)
+size_t
+verdict_group_of_path(const struct view *view, uint32_t path)
 {
     for (size_t i = 0; i < view->rec->group_count; i++) {
         const struct group *g = &view->rec->groups[i];
@@ -148,7 +151,7 @@ explain_leak(const struct view *view, const struct watched *w,
     const struct path *p = &view->paths.items[w->id];
     const struct stack_counts *c = &p->counts;
     const struct trend *t = &w->trend;
-    size_t group = group_of_path(view, w->id);
+    size_t group = verdict_group_of_path(view, w->id);
 
     because(f,
             "the floor of its live bytes rose in each of %zu windows over "
@@ -217,9 +220,8 @@ judge_path(const struct view *view, const struct watched *w,
     f->path = w->id;
 }
 
-/* Is the type among the members of cycles?  Then that is the explanation. */
-static int
-is_in_a_cycle(const struct recording *rec, uint32_t type)
+int
+verdict_in_a_cycle(const struct recording *rec, uint32_t type)
 {
     for (size_t i = 0; i < rec->group_count; i++)
         for (uint32_t k = 0; k < rec->groups[i].head.member_count; k++)
@@ -229,26 +231,50 @@ is_in_a_cycle(const struct recording *rec, uint32_t type)
     return 0;
 }
 
+void
+verdict_list_deltas(const struct type_growth *g, char *text, size_t size)
+{
+    size_t used = 0;
+
+    *text = '\0';
+    for (size_t i = 0; i < g->count && used < size; i++)
+        used += (size_t)snprintf(text + used, size - used, "%s%+.0f",
+                                 i ? " " : "",
+                                 g->values[i + 1] - g->values[i]);
+}
+
+static int
+has_scanned(const struct recording *rec)
+{
+    for (uint32_t i = 1; i < rec->scan_count; i++)
+        if (rec->scans[i].status == HKR_SCAN_DONE)
+            return 1;
+    return 0;
+}
+
 static void
 judge_type(const struct view *view, const struct watched *w,
            struct verdict *v)
 {
-    const struct trend *t = &w->trend;
+    const struct type_growth *g = &w->type;
+    char deltas[TEXT_ROOM];
     struct finding *f;
 
-    if (t->kind != TREND_LEAK || is_in_a_cycle(view->rec, w->id))
+    if (g->verdict != TYPE_GROWING || verdict_in_a_cycle(view->rec, w->id))
         return;
     f = find(v, FINDING_TYPE, "objects of type %.80s grow (%.0f/min)",
              recording_string(view->rec, view->rec->types[w->id].name),
-             t->per_second * 60);
-    because(f,
-            "more of them live in each of %zu windows over %s: "
-            "%.0f -> %.0f",
-            t->windows, units_seconds(t->until - t->since), t->first,
-            t->last);
-    if (view->rec->scan_count > 1)
+             g->per_second * 60);
+    verdict_list_deltas(g, deltas, sizeof deltas);
+    because(f, "more of them live in each of %zu intervals over %s: "
+               "%.0f -> %.0f (%s)",
+            g->count, units_seconds(g->until - g->since), g->values[0],
+            g->values[g->count], deltas);
+    if (has_scanned(view->rec))
         because(f, "scans found none of them unreachable: something still "
                    "holds a reference");
+    if (census_held_by(view->rec, w->id, deltas, sizeof deltas) == 0)
+        because(f, "held by: %s", deltas);
     f->type = w->id;
 }
 

@@ -12,6 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct recording;
+struct type_growth;
 struct view;
 
 /* By severity.  FINDING(name, "kind in JSON") */
@@ -57,5 +59,14 @@ struct verdict {
 /* From view's recording, paths, growth and names. */
 void verdict_make(const struct view *view, struct verdict *out);
 const char *verdict_kind(enum finding_kind kind);
+
+/* The number of the confirmed group whose objects were made on this path, from
+   1, or 0: then that is the explanation of its growth. */
+size_t verdict_group_of_path(const struct view *view, uint32_t path);
+/* Is the type among the members of confirmed cycles?  Likewise. */
+int verdict_in_a_cycle(const struct recording *rec, uint32_t type);
+/* "+4 +4 +5": the deltas of the rule. */
+void verdict_list_deltas(const struct type_growth *g, char *text,
+                         size_t size);
 
 #endif

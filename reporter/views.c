@@ -28,7 +28,7 @@ views_finish(const char *cmd, int code)
 int
 views_run(int argc, char **argv, text_view_fn text, json_view_fn json)
 {
-    struct arguments args;
+    struct arguments args = {0};
     struct view view;
     struct text_out out;
     int code = arguments_parse(

@@ -98,3 +98,9 @@ HK_COUNTER(holds_lost, LOSS, count,
            "named references whose name or place was not kept")
 HK_COUNTER(held_back_bytes, COST, bytes,
            "memory of dead objects that is given back later")
+HK_COUNTER(refs_lost, LOSS, count,
+           "increments and decrements of types in refs= whose place, or that "
+           "themselves, were not kept")
+HK_COUNTER(refs_given_up, LOSS, count,
+           "objects of types in refs= whose references were not kept because "
+           "memory= was reached")

@@ -35,6 +35,11 @@ HK_OPTION(max_file, SIZE, 268435456, "256MiB", "size limit of the recording")
 HK_OPTION(pause_budget, SHARE, 1000, "0.1%",
           "share of time for which scans may block the program")
 HK_OPTION(cpu_budget, SHARE, 10000, "1%", "share of one CPU for scans")
+HK_OPTION(scan_method, TEXT, "auto", "auto",
+          "how to scan: snapshot (in a clone of the process), copy (fields are "
+          "copied while the program runs), or auto")
+HK_OPTION(refs, TEXT, "", "",
+          "types whose references are kept with their stacks, comma-separated")
 HK_OPTION(follow, TEXT, "all", "all",
           "children that are recorded too: all, fork, exec or none")
 HK_OPTION(thread, BOOL, 1, "on",

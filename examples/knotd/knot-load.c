@@ -5,6 +5,7 @@
  *
  *      knot-load --port=N [--clients=N] [--seconds=S | --rounds=N] [--rate=N]
  *                [--messages=N] [--channels=N] [--abrupt=PERCENT] [--seed=N]
+ *                [--latency]
  *
  * Each client is a thread that makes one connection after the other.  In a
  * round it subscribes to a channel, publishes to it, and waits for each of its
@@ -12,8 +13,9 @@
  * and leaves with QUIT, or abruptly: by RST or by half-closing.  The same seed
  * makes the same rounds.  --rate is messages a second of all clients together.
  *
- * Prints one line of counts, then the server's STATS when everything that can
- * go has gone.  Exit 1 if a message was lost.
+ * Prints one line of counts, with --latency one of how long messages took to
+ * come back, in us, then the server's STATS when everything that can go has
+ * gone.  Exit 1 if a message was lost.
  */
 #define _GNU_SOURCE 1
 #include <arpa/inet.h>
@@ -29,10 +31,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "latency.h"
+
 enum { CLIENTS_MAX = 256, INPUT_BYTES = 8192, WAIT_SECONDS = 10 };
 
 static struct {
     int port, clients, seconds, rounds, rate, messages, channels, abrupt, seed;
+    bool latency;
 } options = {
     .clients = 8, .messages = 4, .channels = 16, .abrupt = 25, .seed = 1};
 
@@ -43,6 +48,7 @@ struct client {
     uint64_t id; /* of the session */
     uint64_t connections, abrupt, published, received, lost;
     uint64_t due_ns; /* the next message, with --rate */
+    struct latency latency;
     char in[INPUT_BYTES];
     size_t in_start, in_end;
 };
@@ -143,18 +149,24 @@ expect(struct client *client, const char *start)
     return NULL;
 }
 
-static void
+/* Waits until the next message is due.  When its time begins: a client that
+   comes too late was held up by the one before, so that a stall of the server
+   counts for all that it delays. */
+static uint64_t
 pace(struct client *client)
 {
     uint64_t gap = UINT64_C(1000000000) * (uint64_t)options.clients;
     struct timespec due;
 
     if (!options.rate)
-        return;
+        return now_ns();
     client->due_ns += gap / (uint64_t)options.rate;
+    if (now_ns() > client->due_ns)
+        return client->due_ns;
     due.tv_sec = (time_t)(client->due_ns / UINT64_C(1000000000));
     due.tv_nsec = (long)(client->due_ns % UINT64_C(1000000000));
     clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &due, NULL);
+    return now_ns();
 }
 
 /* Publishes one message, and waits for it to come back whole. */
@@ -164,6 +176,7 @@ publish(struct client *client, const char *channel, int serial)
     char line[256], echo[256], body[128];
     char *got;
     int fill_bytes = 8 + (int)draw(client, 80);
+    uint64_t start_ns;
 
     snprintf(body, sizeof body, "%llu/%d:%.*s", (unsigned long long)client->id,
              serial, fill_bytes,
@@ -172,11 +185,12 @@ publish(struct client *client, const char *channel, int serial)
     snprintf(line, sizeof line, "PUB %s %s\n", channel, body);
     snprintf(echo, sizeof echo, "MSG %s %llu/%d:", channel,
              (unsigned long long)client->id, serial);
-    pace(client);
+    start_ns = pace(client);
     client->published++;
     if (!send_line(client, line))
         return false;
     got = expect(client, echo);
+    latency_add(&client->latency, now_ns() - start_ns);
     return got && strcmp(got + 5 + strlen(channel), body) == 0;
 }
 
@@ -332,6 +346,8 @@ parse_option(const char *arg)
         {"--seed=", &options.seed, 0, INT32_MAX},
     };
 
+    if (strcmp(arg, "--latency") == 0)
+        return options.latency = true;
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
         size_t length = strlen(table[i].name);
         char *end;
@@ -355,6 +371,18 @@ add_up(struct client *sum, const struct client *client)
     sum->published += client->published;
     sum->received += client->received;
     sum->lost += client->lost;
+    latency_merge(&sum->latency, &client->latency);
+}
+
+static void
+print_latency(const struct latency *latency)
+{
+    printf("latency messages %llu p50 %.1f p99 %.1f p99.9 %.1f max %.1f\n",
+           (unsigned long long)latency->count,
+           (double)latency_percentile(latency, 0.5) / 1e3,
+           (double)latency_percentile(latency, 0.99) / 1e3,
+           (double)latency_percentile(latency, 0.999) / 1e3,
+           (double)latency->max_ns / 1e3);
 }
 
 static void
@@ -400,6 +428,8 @@ main(int argc, char **argv)
            (unsigned long long)sum.connections, (unsigned long long)sum.abrupt,
            (unsigned long long)sum.published, (unsigned long long)sum.received,
            (unsigned long long)sum.lost, (double)(now_ns() - start_ns) / 1e9);
+    if (options.latency)
+        print_latency(&sum.latency);
     if (!print_stats(&sum))
         sum.lost++;
     return sum.lost ? 1 : 0;

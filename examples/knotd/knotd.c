@@ -3,7 +3,8 @@
  *
  * knotd.c -- options, the listening socket, start and stop.
  *
- *      knotd [--port=N] [--workers=N] [--bug=cycle|ref|malloc|cache ...]
+ *      knotd [--port=N] [--workers=N] [--ballast=N]
+ *            [--bug=cycle|ref|malloc|cache ...]
  *
  * Listens on the loopback address only.  The main thread accepts, and deals
  * connections out to the workers in turn; SIGTERM and SIGINT end it.
@@ -24,12 +25,12 @@
 
 #include "knotd.h"
 
-enum { WORKERS_MAX = 64 };
+enum { WORKERS_MAX = 64, BALLAST_MAX = 50 * 1000 * 1000 };
 
 unsigned knotd_bugs;
 
 struct options {
-    int port, workers;
+    int port, workers, ballast;
 };
 
 static bool
@@ -71,6 +72,8 @@ parse_option(const char *arg, struct options *options)
         return parse_number(arg + 7, 0, 65535, &options->port);
     if (strncmp(arg, "--workers=", 10) == 0)
         return parse_number(arg + 10, 1, WORKERS_MAX, &options->workers);
+    if (strncmp(arg, "--ballast=", 10) == 0)
+        return parse_number(arg + 10, 0, BALLAST_MAX, &options->ballast);
     if (strncmp(arg, "--bug=", 6) == 0)
         return parse_bug(arg + 6);
     return false;
@@ -160,6 +163,7 @@ stop_workers(struct worker *workers, int count, int stop_fd)
         pthread_join(workers[i].thread, NULL);
     hub_stop();
     topics_free();
+    ballast_stop();
     for (int i = 0; i < count; i++)
         close(workers[i].epoll);
 }
@@ -173,7 +177,8 @@ run(const struct options *options)
     int listener = open_listener(options->port);
     int started = 0;
 
-    if (signals < 0 || stop_fd < 0 || listener < 0 || hub_start() < 0) {
+    if (signals < 0 || stop_fd < 0 || listener < 0 || hub_start() < 0 ||
+        ballast_start((size_t)options->ballast) < 0) {
         perror("knotd");
         return 1;
     }
@@ -204,7 +209,7 @@ main(int argc, char **argv)
     for (int i = 1; i < argc; i++)
         if (!parse_option(argv[i], &options)) {
             fprintf(stderr,
-                    "usage: knotd [--port=N] [--workers=N] "
+                    "usage: knotd [--port=N] [--workers=N] [--ballast=N] "
                     "[--bug=cycle|ref|malloc|cache]\n");
             return 2;
         }

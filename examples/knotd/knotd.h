@@ -132,6 +132,12 @@ uint64_t hub_published(void);
 void topics_render(uint64_t session_id, const char *channel);
 void topics_free(void);
 
+/* ---- ballast.c: objects that are only there ----------------------------- */
+
+/* -1 without memory. */
+int ballast_start(size_t wanted);
+void ballast_stop(void);
+
 /* ---- command.c ---------------------------------------------------------- */
 
 /* Runs one line; false if the client said goodbye. */

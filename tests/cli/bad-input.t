@@ -43,7 +43,8 @@ mk future && poke future 12 '\002\000'
 refused future "format version 2" "future version"
 mk layout && poke layout 28 '\001\000\000\000'
 refused layout "chunk size" "impossible chunks"
-mk minor && poke minor 14 '\011\000'
+python3 "$TOP/tests/mkrec/scenarios.py" knots "$TMP/minor.hk"
+poke minor 14 '\011\000'
 ok "a larger minor version is read" "$HEAPKNOT" report "$TMP/minor.hk"
 
 # Ids in MIST and HOLD that lead nowhere.

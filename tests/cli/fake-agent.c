@@ -5,6 +5,7 @@
  * of heapknot ctl.
  *
  *      fake-agent FILE MODE    makes FILE, prints "ready", logs requests
+ *      fake-agent FILE become OTHER BUSY
  *
  * answer   does everything, says "did N ARGUMENT"
  * refuse   answers with EBUSY and a sentence
@@ -13,6 +14,8 @@
  * die      dies of the first request
  * late     listens half a second from now
  * retired  has given up
+ * become   FILE is there; each answer makes it what OTHER is, unless there is
+ *          a file BUSY: then refuses
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -27,6 +30,8 @@
 #include <unistd.h>
 
 #include "format/recording.h"
+
+static const char *name, *after, *busy;
 
 static uint64_t
 now_ns(clockid_t clock)
@@ -59,12 +64,34 @@ fill(struct hkr_header *h)
     h->counters[2] = 12345;   /* live_blocks */
 }
 
+/* Copies all but the control page, and says that the process lives. */
+static void
+become(struct hkr_control *c, const char *other)
+{
+    char *file = (char *)c - HKR_CONTROL_OFFSET;
+    struct hkr_header *h = (struct hkr_header *)file;
+    int to = open(name, O_RDWR), from = open(other, O_RDONLY);
+    char page[4096];
+    ssize_t n;
+
+    for (off_t at = 0; (n = pread(from, page, sizeof page, at)) > 0; at += n)
+        if (at != HKR_CONTROL_OFFSET
+            && pwrite(to, page, (size_t)n, at) != n)
+            abort();
+    h->state = HKR_STATE_LIVE;
+    h->pid = (uint32_t)getpid();
+    close(to);
+    close(from);
+}
+
 static void
 answer(struct hkr_control *c, const char *mode, uint32_t request)
 {
     if (strcmp(mode, "die") == 0)
         raise(SIGKILL);
-    if (strcmp(mode, "refuse") == 0) {
+    if (busy && access(busy, F_OK) != 0)
+        become(c, after);
+    if (strcmp(mode, "refuse") == 0 || (busy && access(busy, F_OK) == 0)) {
         c->status = EBUSY;
         snprintf(c->text, sizeof c->text, "a scan is running");
     } else {
@@ -99,23 +126,32 @@ serve(struct hkr_control *c, const char *mode)
 int
 main(int argc, char **argv)
 {
-    int fd = argc == 3 ? open(argv[1], O_RDWR | O_CREAT | O_EXCL, 0600) : -1;
+    int fresh = argc == 3 ? O_CREAT | O_EXCL : 0;
+    int fd = argc > 2 ? open(argv[1], O_RDWR | fresh, 0600) : -1;
     char *p;
     struct hkr_control *c;
 
-    if (fd < 0 || ftruncate(fd, 4 * HKR_HEADER_BYTES) != 0)
+    if (fd < 0 || (fresh && ftruncate(fd, 4 * HKR_HEADER_BYTES) != 0))
         return 1;
+    name = argv[1];
+    if (argc == 5) {
+        after = argv[3];
+        busy = argv[4];
+    }
     p = mmap(NULL, HKR_CHUNKS_OFFSET, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
              0);
     if (p == MAP_FAILED)
         return 1;
-    fill((struct hkr_header *)p);
     c = (struct hkr_control *)(p + HKR_CONTROL_OFFSET);
+    if (fresh)
+        fill((struct hkr_header *)p);
+    else
+        become(c, name);
     if (strcmp(argv[2], "retired") == 0) {
         ((struct hkr_header *)p)->state = HKR_STATE_RETIRED;
         strcpy(((struct hkr_header *)p)->reason, "memory= is used up\033[0m");
     }
-    c->listening = strcmp(argv[2], "answer") == 0
+    c->listening = strcmp(argv[2], "answer") == 0 || !fresh
         || strcmp(argv[2], "refuse") == 0 || strcmp(argv[2], "mute") == 0
         || strcmp(argv[2], "die") == 0;
     puts("ready");

@@ -46,7 +46,7 @@ is_int 0 "$(awk 'length > 80' <<<"$out" | wc -l)" "run --help fits 80 columns"
 hk --version
 version=$(sed -n 's/^#define HK_VERSION "\(.*\)"/\1/p' "$TOP/include/heapknot.h")
 is_str "heapknot $version" "$(head -n 1 "$TMP/out")" "--version"
-like "recording format 1\.2" "$out" "--version names the format"
+like "recording format 1\.3" "$out" "--version names the format"
 
 wrong() { # REGEX ARGUMENT...
     local regex=$1

@@ -17,8 +17,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "reporter/gate.h"
 #include "reporter/read.h"
+#include "reporter/refs.h"
 #include "reporter/render.h"
+#include "reporter/why.h"
 
 #define FILES_MAX 64
 
@@ -159,6 +162,64 @@ mutant(size_t number, uint64_t seed)
     return b;
 }
 
+/* Who holds each type, and the objects at the ends of paths. */
+static void
+render_why(const struct view *view, const struct text_out *out)
+{
+    const struct recording *rec = view->rec;
+    struct why why;
+    char word[24];
+
+    for (uint32_t i = 1; i < rec->type_count; i++)
+        if (why_find(view, recording_string(rec, rec->types[i].name), &why)
+            == WHY_FOUND) {
+            text_why(&why, out);
+            json_why(&why, out->file);
+        }
+    for (size_t i = 0; i < rec->census_count; i++) {
+        const struct census_path *p = rec->censuses[i].paths;
+
+        if (rec->censuses[i].head.path_count == 0)
+            continue;
+        snprintf(word, sizeof word, "0x%llx",
+                 (unsigned long long)p->steps[p->head.step_count - 1].address);
+        if (why_find(view, word, &why) == WHY_FOUND)
+            text_why(&why, out);
+    }
+}
+
+static void
+render_refs(struct view *view, struct text_out *out)
+{
+    struct refs refs;
+
+    if (refs_make(view, NULL, &refs))
+        return;
+    text_refs(view, &refs, out);
+    json_refs(view, &refs, 2, out->file);
+    refs_free(&refs);
+}
+
+/* Once without a baseline, and once against itself, where nothing is new. */
+static void
+check(const struct view *view, const struct text_out *out)
+{
+    struct gate gate = {.tolerance = GATE_TOLERANCE};
+
+    inventory_add(&gate.now, view, "x", 1);
+    inventory_add(&gate.base, view, "x", 1);
+    for (int i = 0; i < 2; i++) {
+        memset(gate.counts, 0, sizeof gate.counts);
+        gate.has_base = i;
+        gate_compare(&gate);
+        text_check(&gate, out);
+        json_check(&gate, out->file);
+    }
+    if (gate.counts[ISSUE_NEW])
+        abort();
+    gate_free(&gate);
+}
+
 static void
 render(struct view *view, FILE *nowhere)
 {
@@ -169,7 +230,11 @@ render(struct view *view, FILE *nowhere)
 
     text_report(view, &out);
     text_cycles(view, &out);
+    render_refs(view, &out);
+    text_types(view, &out);
     json_report(view, 0, nowhere);
+    render_why(view, &out);
+    check(view, &out);
     folded_write(view, FOLDED_allocations, nowhere);
     if (diff_make(&a, &b, &diff) == 0) {
         text_diff(&diff, &out);

@@ -47,9 +47,9 @@ class Recording:
         self.strings, self.string_ids = bytearray(b"\0"), {}
         self.modules, self.nodes, self.stacks = [b""], [b""], [None]
         self.types, self.scans = [None], [b""]
-        self.mistakes, self.holds = [b""], [b""]
+        self.mistakes, self.holds, self.balances = [b""], [b""], [b""]
         self.node_ids, self.stack_ids = {}, {}
-        self.timeline, self.findings = [], []
+        self.timeline, self.findings, self.censuses = [], [], []
         self.counters, self.changed, self.tchanged = {}, {}, {}
         self.now, self.rss, self.heap, self.marks = 0, 0, 0, 0
         self.published, self.interval = None, 250_000_000
@@ -145,6 +145,12 @@ class Recording:
             "<4I3Q", self.string(name), typ, stack, root, live, ever,
             int(oldest * SEC)))
 
+    # --- references by stack: version 1.3
+    def balance(self, typ, stack, increments, decrements):
+        self.minor = 3
+        self.balances.append(struct.pack("<2I2Q", typ, stack, increments,
+                                         decrements))
+
     # --- snapshots, scans, groups
     def totals(self):
         if self.exact:
@@ -178,22 +184,32 @@ class Recording:
         self.changed, self.tchanged = {}, {}
 
     def scan(self, seconds, objects, suspects=0, confirmed=0, resurrected=0,
-             pause_ms=1.5, seconds_taken=0.01, status=0, unreachable=0):
-        self.scans.append(struct.pack(
-            "<IIIIQQQQQQQQQQQQQII", 1, status, 2, 0, int(seconds * SEC),
+             pause_ms=1.5, seconds_taken=0.01, status=0, unreachable=0,
+             culprit="", method=0, reason="", opaque=0, ignored=0, memory=0,
+             wall=0):
+        """What follows culprit is written in a file of version 1.3."""
+        self.scans.append((struct.pack(
+            "<IIIIQQQQQQQQQQQQQI", 1, status, 2, 0, int(seconds * SEC),
             objects, objects * 2, unreachable, int(seconds_taken * SEC),
             int(pause_ms * 1e6), int(pause_ms * 1e6), suspects, confirmed,
-            resurrected, 0, 0, 0, 0, 0))
+            resurrected, 0, 0, 0, self.string(culprit) if culprit else 0),
+            struct.pack("<IIIQQQQ", method,
+                        self.string(reason) if reason else 0, 0, opaque,
+                        ignored, memory, int(wall * SEC))))
         return len(self.scans) - 1
 
     def group(self, members, edges, created, released, instances=1,
               confirmed=1, fingerprint=0xDEADBEEF, scans=(1, 1),
-              held=(0, 0)):
-        """members: (type, refcount, known); edges: (from, to, label[,i]);
-        sites: (count, stack, type)."""
+              held=(0, 0), first=0, births=(0, 0), seen=None, objects=0,
+              nested=0, notes=()):
+        """members: (type, refcount, known[, born in ms]); edges: (from, to,
+        label[,i]); sites: (count, stack, type).  In a file of version 1.3:
+        first instances, seconds of the oldest and the youngest birth, a note
+        for each member."""
         body = b""
-        for i, (t, rc, known) in enumerate(members):
-            body += struct.pack("<QQQQII", rc, known, 64, 0x1000 + i, t, 0)
+        for i, (t, rc, known, *born) in enumerate(members):
+            body += struct.pack("<QQQQII", rc, known, 64, 0x1000 + i, t,
+                                (born[0] if born else 0) & 0xffffffff)
         for e in edges:
             idx = e[3] if len(e) > 3 else -1
             body += struct.pack("<IIIi", e[0], e[1], self.string(e[2]), idx)
@@ -202,10 +218,47 @@ class Recording:
         head = struct.pack(
             "<IQQQQQQQQIIIIIIQ", 2 if confirmed else 1, fingerprint,
             instances, confirmed, 64 * len(members), held[0], held[1],
-            self.now, self.now, scans[0], scans[1], len(members), len(edges),
-            len(created), len(released), len(members))
-        frame = pad8(bytes(4) + head + body)
-        self.findings.append(struct.pack("<I", len(frame)) + frame[4:])
+            self.now if seen is None else int(seen * SEC), self.now, scans[0],
+            scans[1], len(members), len(edges), len(created), len(released),
+            objects or len(members))
+        notes = [self.string(n) if n else 0 for n in notes]
+        more = struct.pack("<QQQQII", first,
+                           *(int(b * SEC) for b in births), nested,
+                           len(notes), 0)
+        more += struct.pack("<%dI" % len(notes), *notes)
+        self.findings.append((head, more, body))
+
+    def _findings(self):
+        out = b""
+        for head, more, body in self.findings:
+            frame = pad8(bytes(4) + head + body
+                         + (more if self.minor >= 3 else b""))
+            out += struct.pack("<I", len(frame)) + frame[4:]
+        return out
+
+    def census(self, typ, scan, objects, references, referrers=(), paths=(),
+               lost=0, outside=0, asked=0, known=None):
+        """referrers: (from, label, edges, sole); paths: (refcount, known,
+        steps[, left out]), steps: (address, type, label, index, stack[, note]).
+        The file is of version 1.3 then."""
+        self.minor = 3
+        body = b""
+        for frm, label, edges, sole in referrers:
+            body += struct.pack("<QQII", edges, sole, frm,
+                                self.string(label) if label else 0)
+        for refcount, kn, steps, *left in paths:
+            body += struct.pack("<QQII", refcount, kn, len(steps),
+                                left[0] if left else 0)
+            for address, t, label, index, stack, *more in steps:
+                note = self.string(more[0]) if more else 0
+                body += struct.pack("<QIIiIII", address, t,
+                                    self.string(label) if label else 0, index,
+                                    stack, note, 0)
+        if known is None:
+            known = sum(r[2] for r in referrers)
+        self.censuses.append(struct.pack(
+            "<6I5Q", 64 + len(body), typ, scan, len(referrers), len(paths),
+            asked, objects, lost, outside, references, known) + body)
 
     # --- the file
     def _chunk(self, typ, record_bytes, first, count, payload, gen=0):
@@ -244,7 +297,10 @@ class Recording:
         types = [b""] + [struct.pack(
             "<IIQQQQ", t["name"], t["flags"], t["size"], t["c"], t["d"],
             t["c"] - t["d"]) for t in self.types[1:]]
-        time, find = b"".join(self.timeline), b"".join(self.findings)
+        scans = [b""] + [old + (new if self.minor >= 3 else bytes(4))
+                         for old, new in self.scans[1:]]
+        time, find = b"".join(self.timeline), self._findings()
+        graph = b"".join(self.censuses)
         out = self._bytes(b"PROC", proc) + self._bytes(b"STRS", self.strings)
         out += self._table(b"MODL", self.modules)
         out += self._table(b"NODE", self.nodes)
@@ -255,10 +311,13 @@ class Recording:
                 self._chunk(b"WHAT", 24, 1, 3, b"?" * 72)]
         out += self._bytes(b"TIME", time, gen=2)
         out += self._bytes(b"FIND", find, gen=5)
-        out += self._table(b"SCAN", self.scans)
+        out += self._bytes(b"GRPH", graph, gen=7)
+        out += self._table(b"SCAN", scans)
         out += self._table(b"MIST", self.mistakes)
         out += self._table(b"HOLD", self.holds)
-        words = (2 << 40 | len(time), 5 << 40 | len(find))
+        out += self._table(b"BALA", self.balances)
+        words = (2 << 40 | len(time), 5 << 40 | len(find),
+                 7 << 40 | len(graph))
         return out, words
 
     def counter_values(self, names):
@@ -283,6 +342,8 @@ class Recording:
             self.marks)
         head += struct.pack("<128Q", *(values + [0] * (128 - len(values))))
         head += self.reason.ljust(256, b"\0")
+        if self.minor >= 3:
+            head += struct.pack("<Q", words[2])
         return (head + bytes(4096 - len(head)) + bytes(4096)
                 + b"".join(chunks))
 
@@ -302,4 +363,5 @@ publish_ns publishes scan_cpu_ns pause_total_ns pause_max_ns scans
 interned_frames
 captures walked_frames slow_captures verified_captures unwind_mismatches
 sample_bytes sampled_blocks sample_changes overhead_ppm capture_ns
-mistakes mistakes_lost holds holds_lost held_back_bytes""".split()
+mistakes mistakes_lost holds holds_lost held_back_bytes refs_lost
+refs_given_up""".split()

@@ -137,6 +137,133 @@ def cycles(seconds=30):
 
 
 @scenario
+def knots(lost=1204):
+    """Version 1.3: groups whose remedy is known, scans of every kind."""
+    r = base()
+    r.minor = 3
+    sess, conn, hub, leaf = (r.type(n, 96) for n in
+                             ("Session", "Conn", "Hub", "Leaf"))
+    new = path(r, 0x401100, 0x402200)
+    put, rare = path(r, 0x401300, 0x402300), path(r, 0x401400)
+    r.scan(10, 1000, suspects=2, memory=4096, wall=0.5)
+    r.scan(20, 0, status=6, reason="the pause would be 40.0 ms, more than "
+           "pause_budget= allows")
+    r.scan(30, 0, status=3, culprit="Session", reason="signal 11")
+    s = r.scan(40, 1200, confirmed=2, method=1, opaque=7, ignored=3,
+               seconds_taken=0.25)
+    r.scan(45, 0, status=6, reason="no memory\nfor it")
+    live = 2408
+    # Conn.user is the back edge, by birth; each Session has another reference
+    r.group([(sess, 1, 1, 5000), (conn, 1, 1, 6000)],
+            [(0, 1, "conn"), (1, 0, "user")],
+            [(8, new, sess)], [(5, put, sess), (3, rare, sess), (9, 0, conn)],
+            4, 4, 0xa1, (1, s), (6, 600), 1, (4, 34), 10)
+    # the same age; 31 of the Hubs' targets have but this reference
+    r.group([(hub, 1, 1, 7000), (leaf, 2, 2, 7000)],
+            [(0, 1, "leaves", 0), (0, 1, "leaves", 1), (1, 0, "hub")],
+            [(1, new, hub)], [(1, 0, hub)], 3, 3, 0xa2, (1, s), (0, 0), 3,
+            (7, 7), 10)
+    # two rings through one object: no field is in both
+    r.group([(sess, 2, 2, 1), (sess, 1, 1, 2), (conn, 1, 1, 3)],
+            [(0, 1, "a"), (1, 0, "b"), (0, 2, "c"), (2, 0, "d")],
+            [(1, new, sess)], [], 1, 1, 0xa3, (s, s), seen=40)
+    # cut: the way back is not shown
+    r.group([(sess, 1, 1, 1), (conn, 1, 1, 2)], [(0, 1, "conn")],
+            [(1, new, sess)], [], 2, 0, 0xa4, (s, s), objects=900, seen=40)
+    # cut, but the part that is shown has a cycle
+    r.group([(conn, 1, 1, 9), (conn, 1, 1, 8)],
+            [(0, 1, "next"), (1, 0, "next")],
+            [(1, new, conn)], [(1, put, conn)], 2, 0, 0xa5, (s, s),
+            objects=900, seen=40)
+    # born 49 days apart in 32 bits: the Conn is the older one
+    day = 86_400_000
+    r.group([(conn, 1, 1, 49 * day), (sess, 1, 1, 50 * day)],
+            [(0, 1, "owner"), (1, 0, "back")],
+            [(1, new, sess)], [(1, put, sess)], 1, 1, 0xa6, (1, s),
+            births=(49 * 86400, 50 * 86400))
+    # whoever makes a Leaf lets go of it once it is linked, and weak would do
+    # at the other end only
+    r.group([(hub, 1, 1, 6000), (leaf, 1, 1, 7000)],
+            [(0, 1, "rest"), (1, 0, "hub")],
+            [(9, new, hub), (9, new, leaf)],
+            [(9, path(r, 0x402200), leaf), (6, put, hub), (3, rare, hub)],
+            2, 2, 0xa7, (1, s), seen=10)
+    r.census(sess, s, int(lost) + live, 9000,
+             [(conn, "user", live, 0), (hub, "sessions", live, 40)],
+             lost=int(lost))
+    r.census(leaf, s, 1210, 1500, [(hub, "leaves", 1204, 31)], lost=6)
+    r.census(hub, s, 12, 40, [(leaf, "hub", 12, 12)], lost=3)
+    r.snapshot(50)
+    return r
+
+
+@scenario
+def named(exe, build_id, made, released):
+    """A cycle whose last release was by this stack of a real program."""
+    r = Recording()
+    m = r.module(exe, 0x400000, 0x480000, bytes.fromhex(build_id), 1, 0)
+    conn = r.type("Conn")
+    r.scan(1, 2, confirmed=1)
+    r.group([(conn, 1, 1)], [(0, 0, "self")],
+            [(1, r.stack([int(made, 16)], m), conn)],
+            [(1, r.stack([int(a, 16) for a in released.split(",")], m),
+              conn)])
+    r.snapshot(2)
+    return r
+
+
+@scenario
+def census():
+    """Who refers to whom, with paths; sums of every kind."""
+    r = base()
+    hub, sess, chan, root, odd, gone, quiet = (r.type(n, 96) for n in (
+        "hub", "session", "channel", "root", "odd", "gone", "quiet"))
+    plain, array, few = r.type("plain"), r.type("array", 8), r.type("few")
+    made, made2 = path(r, 0x401100), path(r, 0x401200)
+    for t in (hub, sess, chan, root, odd, gone, quiet, plain, array, few):
+        r.objects(t, 3)
+    s = r.scan(12, 700)
+    r.census(sess, s, 320, 624,
+             [(chan, "subscribers", 300, 0), (hub, "sessions", 312, 311)],
+             [(3, 1, [(0x5500, hub, None, -1, made2),
+                      (0x5510, chan, "channels", 2, 0),
+                      (0x7700, sess, "subscribers", 5, made)]),
+              (3, 1, [(0x5500, hub, None, -1, made2),
+                      (0x7710, sess, "sessions", 4, made)]),
+              (9, 0, [(0x5500, hub, None, -1, 0),
+                      (0x5511, chan, "channels", 0, 0),
+                      (0x5512, chan, "next", -1, 0),
+                      (0x7720, sess, "last", -1, made)], 17)], lost=8)
+    r.census(hub, s, 1, 3, [(root, "hub", 1, 0)],
+             [(3, 1, [(0x5500, hub, None, -1, made2)])], outside=1)
+    r.census(root, s, 2, 2, [], [(1, 0, [(0x9900, root, None, -1, 0)])],
+             outside=2)
+    r.census(odd, s, 5, 4, [(hub, None, 6, 1)])
+    r.census(gone, s, 4, 4, [(gone, "next", 4, 4)], lost=4)
+    r.census(quiet, s, 0, 0)
+    r.census(plain, s, 10, 30, [(hub, "x", 12, 1)], known=15)
+    r.census(few, s, 507, 548, [(few, "next", 541, 3)], lost=500, outside=7)
+    r.hold("worker queue", sess, made, 2, 9, oldest=1)
+    r.hold("main loop", chan, made, 1, 1, oldest=1)
+    r.hold("later", root, made, 3, 3, oldest=1)
+    r.minor = 3
+    r.snapshot(15)
+    return r
+
+
+@scenario
+def census_answer():
+    """census(), once the agent was asked for array and for 0x7700."""
+    r = census()
+    s = r.scan(20, 700)
+    r.census(9, s, 1, 1, [(1, "a", 1, 1)], [], asked=1)
+    r.census(2, s, 7, 7, [(1, "sessions", 7, 7)],
+             [(1, 0, [(0x5500, 1, None, -1, 0),
+                      (0x7700, 2, "sessions", 0, 0)])], asked=1)
+    return r
+
+
+@scenario
 def mistakes():
     """Mistakes of several kinds, one unknown, one empty; holds and roots."""
     r = base()
@@ -156,6 +283,39 @@ def mistakes():
     r.hold("table", s, new, 3, 3, 1, oldest=1)
     r.counters.update(mistakes=6, holds=14)
     r.snapshot(204)
+    return r
+
+
+@scenario
+def refs():
+    """References of two types: even paths, even functions, one that is even
+    only with another, a path without frames, one frame twice, names that
+    cannot be had."""
+    r = base()
+    s, n, o = r.type("Session", 96), r.type("Node", 8), r.type("Other", 8, 2)
+    # a shared leaf below several callers: frames are innermost first
+    new, table, clone = (path(r, 0x401000 + i, 0x402000) for i in (0, 1, 2))
+    use, unuse = path(r, 0x404000, 0x403000), path(r, 0x405000, 0x403000)
+    drop = path(r, 0x406000, 0x402000)
+    again = path(r, 0x402000, 0x402000)
+    r.objects(s, 20, 8)
+    r.objects(n, 3)
+    r.objects(o, 1)
+    r.alloc(new, 20, 20 * 96)
+    for stack, plus, minus in ((new, 12, 0), (table, 12, 0), (clone, 5, 0),
+                               (use, 40, 0), (unuse, 0, 40), (drop, 0, 12),
+                               (again, 7, 7), (0, 2, 0)):
+        r.balance(s, stack, plus, minus)
+    r.balance(n, table, 3, 1)
+    r.balance(n, drop, 0, 0)
+    e = r.type("Equal", 8)
+    r.objects(e, 5)
+    for stack, plus, minus in ((table, 5, 0), (clone, 8, 0), (drop, 0, 8)):
+        r.balance(e, stack, plus, minus)
+    r.balance(0, 0, 0, 0)
+    r.facts.append(("options", "publish=1s:refs=Session,Node,Other,Nobody"))
+    r.counters.update(refs_lost=4, refs_given_up=1)
+    r.snapshot(3)
     return r
 
 

@@ -3,7 +3,8 @@
 #
 # A program drops N cycles of K shapes while other threads work on objects of
 # the same type: the background scans find N and K, confirmed, and nothing
-# else, in 20 runs.  And the cycles of an unchanged library: jansson-knot.
+# else, in 20 runs of snapshots and 10 of copies.  And the cycles of an unchanged
+# library: jansson-knot.
 #
 # RUNS=N and SEED=N in the environment choose other runs.
 # shellcheck disable=SC2016,SC2317 # scripts in quotes, functions by name
@@ -35,15 +36,15 @@ finds_all() { # RECORDING TRUTH
 
 # One run: until everything is confirmed, or 10 s; then it is looked at again
 # when the program is gone.
-plant() { # RUN SHAPES INSTANCES THREADS
-    local pid recording=$TMP/$1.hk truth=$TMP/$1.truth
-    mkfifo "$TMP/$1.stdin"
-    "$HEAPKNOT" run "${HURRY[@]}" -o "$recording" -- \
-        "$VICTIMS/cycles" --seed="$1" --shapes="$2" --instances="$3" \
-        --threads="$4" <"$TMP/$1.stdin" >"$truth" 2>"$TMP/$1.err" &
+plant() { # METHOD RUN SHAPES INSTANCES THREADS
+    local pid recording=$TMP/$1$2.hk truth=$TMP/$1$2.truth
+    mkfifo "$TMP/$1$2.stdin"
+    "$HEAPKNOT" run "${HURRY[@]}" --scan-method="$1" -o "$recording" -- \
+        "$VICTIMS/cycles" --seed="$2" --shapes="$3" --instances="$4" \
+        --threads="$5" <"$TMP/$1$2.stdin" >"$truth" 2>"$TMP/$1$2.err" &
     pid=$!
     stop_at_exit "$pid"
-    exec 7>"$TMP/$1.stdin"
+    exec 7>"$TMP/$1$2.stdin"
     wait_until 10 grep -q '^ready' "$truth"
     wait_until 10 finds_all "$recording" "$truth"
     exec 7>&-
@@ -56,15 +57,20 @@ plant() { # RUN SHAPES INSTANCES THREADS
     found "$recording"
     json "$recording" '.cycles[]? | "\(.state) \(.instances) x \(.objects)"'
     json "$recording" '.scans[]? | tostring' | tail -n 5
-    cat "$TMP/$1.err"
+    cat "$TMP/$1$2.err"
     return 1
 }
 
-for ((run = SEED; run < SEED + RUNS; run++)); do
-    shapes=$((1 + run % 7))
-    ok "run $run: $shapes shapes of cycles, as many as were dropped" \
-        plant "$run" "$shapes" $((5 + run * 13 % 60)) $((1 + run % 4))
-done
+plant_all() { # METHOD RUNS
+    local run shapes
+    for ((run = SEED; run < SEED + $2; run++)); do
+        shapes=$((1 + run % 7))
+        ok "$1, run $run: $shapes shapes of cycles, as many as were dropped" \
+            plant "$1" "$run" "$shapes" $((5 + run * 13 % 60)) $((1 + run % 4))
+    done
+}
+plant_all snapshot "$RUNS"
+plant_all copy $((RUNS / 2))
 
 # ---- an unchanged library ---------------------------------------------------
 

@@ -64,6 +64,15 @@ static const struct {
     {"fallocate", SYS_fallocate},
     {"process_vm_readv", SYS_process_vm_readv},
     {"membarrier", SYS_membarrier},
+    {"chdir", SYS_chdir},
+    {"close_range", SYS_close_range},
+    {"pidfd_send_signal", SYS_pidfd_send_signal},
+    {"prctl", SYS_prctl},
+    {"prlimit64", SYS_prlimit64},
+    {"sched_setscheduler", SYS_sched_setscheduler},
+    {"setitimer", SYS_setitimer},
+    {"setpriority", SYS_setpriority},
+    {"sigaltstack", SYS_sigaltstack},
 };
 
 #define PROGRAM(filter)                          \

@@ -17,7 +17,7 @@ WORK=$TMP/work # where a command of same() starts: empty, or as made_by says
 SEEN=$TMP/seen
 LIMIT=(timeout --foreground -k 5 90)
 made_by=
-ulimit -c 0 # what aborts here does so on purpose
+ulimit -S -c 0 # what aborts here does so on purpose
 mkdir -p "$HELPERS" "$SEEN"
 
 # need_victims NAME...: those of tests/victims that make check builds.

@@ -1,8 +1,8 @@
 /*
  * SPDX-License-Identifier: BSD-2-Clause
  *
- * companion-t.c -- are the mistakes and holds that the companion has those
- * that the reporter reads?
+ * companion-t.c -- are the mistakes, holds and balances that the companion has
+ * those that the reporter reads?
  *
  * What the companion would have is planted by hand.
  */
@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/balance_rows.h"
 #include "agent/boot.h"
 #include "agent/companion.h"
 #include "agent/counters.h"
@@ -154,7 +155,8 @@ nothing(void)
 
     is_int(1, rec->mistake_count, "no mistakes");
     is_int(1, rec->hold_count, "no holds");
-    is_int(2, rec->header.version_minor, "version 1.2");
+    is_int(1, rec->balance_count, "no balances");
+    is_int(3, rec->header.version_minor, "version 1.3");
     recording_close(rec);
 }
 
@@ -242,6 +244,35 @@ held(void)
 }
 
 static void
+balanced(void)
+{
+    const struct hkr_balance *b;
+    struct recording *rec;
+
+    opt.memory = UINT64_C(1) << 30;
+    ok(rows_ready(), "rows");
+    rows_add(rows_find(2, STACKS), 5, 1);
+    rows_add(rows_find(TYPES + 1, STACKS + 1), 3, 0);
+    rec = publish();
+    is_int(3, rec->balance_count, "two rows");
+    b = &rec->balances[1];
+    ok(b->type == 2 && b->stack == STACKS && b->increments == 5
+           && b->decrements == 1,
+       "as it was planted");
+    ok(b[1].type == 0 && b[1].stack == 0 && b[1].increments == 3,
+       "a type and a stack that are not there");
+    recording_close(rec);
+    rows_add(rows_find(2, STACKS), (uint64_t)-4, (uint64_t)-1);
+    rows_add(rows_find(1, 1), 1, 0);
+    rec = publish();
+    is_int(4, rec->balance_count, "one more");
+    ok(rec->balances[1].increments == 1 && rec->balances[1].decrements == 0,
+       "the first one has moved on");
+    is_int(1, rec->balances[3].type, "the new one is at the end");
+    recording_close(rec);
+}
+
+static void
 numbers(void)
 {
     is_int(1001, (int64_t)count_get(HKC_mistakes), "mistakes");
@@ -285,6 +316,7 @@ main(void)
     nothing();
     told();
     held();
+    balanced();
     numbers();
     full();
     companion_reset();

@@ -10,6 +10,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #include "lib/host.h"
@@ -56,6 +57,59 @@ uint32_t
 host_stack(void)
 {
     return host_stack_now;
+}
+
+/* The one type that is traced, and what was told of its objects. */
+static const char *host_traced = "";
+static int host_refs_refused; /* from now on */
+static struct {
+    const void *header; /* the last one */
+    int births, increments, decrements, deaths;
+} host_refs;
+
+int
+host_traces(const char *type_name)
+{
+    return strcmp(type_name, host_traced) == 0;
+}
+
+int
+host_ref_born(const void *header, uint32_t type)
+{
+    (void)type;
+    host_refs.header = header;
+    host_refs.births++;
+    return !host_refs_refused;
+}
+
+int
+host_ref_counted(const void *header, int by)
+{
+    host_refs.header = header;
+    host_refs.increments += by > 0;
+    host_refs.decrements += by < 0;
+    return !host_refs_refused;
+}
+
+void
+host_ref_died(const void *header)
+{
+    host_refs.header = header;
+    host_refs.deaths++;
+}
+
+/* The last note, and on what. */
+static const void *host_noted;
+static char host_noted_text[100];
+static int host_note_error;
+
+int
+host_note(const void *object, const char *text)
+{
+    host_noted = object;
+    snprintf(host_noted_text, sizeof(host_noted_text), "%s",
+             text ? text : "(none)");
+    return host_note_error;
 }
 
 uint32_t

@@ -138,6 +138,43 @@ host_stack(void)
     return 0;
 }
 
+int
+host_traces(const char *type_name)
+{
+    (void)type_name;
+    return 0;
+}
+
+int
+host_ref_born(const void *header, uint32_t type)
+{
+    (void)header;
+    (void)type;
+    return 0;
+}
+
+int
+host_ref_counted(const void *header, int by)
+{
+    (void)header;
+    (void)by;
+    return 0;
+}
+
+void
+host_ref_died(const void *header)
+{
+    (void)header;
+}
+
+int
+host_note(const void *object, const char *text)
+{
+    (void)object;
+    (void)text;
+    return 0;
+}
+
 uint32_t
 host_block_adopt(void *ptr)
 {

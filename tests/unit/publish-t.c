@@ -148,6 +148,13 @@ scan_run(int forced, char *text, uint32_t text_bytes)
     return 0;
 }
 
+int
+scan_why(const char *what, char *text, uint32_t text_bytes)
+{
+    snprintf(text, text_bytes, "asked for %s", what);
+    return 0;
+}
+
 static void
 plant_modules(void)
 {

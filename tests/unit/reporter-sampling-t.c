@@ -243,7 +243,7 @@ watch(double live, double churn, double growth, int knows)
 {
     double seconds[STEPS], values[STEPS], done[STEPS], changes[STEPS];
     struct series s = {seconds, values, done, STEPS, knows ? changes : NULL,
-                       DISTANCE, DISTANCE};
+                       DISTANCE, DISTANCE, 0};
     double now = live, changed = 0;
     int samples = poisson(live);
 

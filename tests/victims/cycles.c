@@ -12,8 +12,8 @@
  *
  *      shape NAME instances N objects-per-instance M held H
  *
- * where held is what hangs off one instance and is on no cycle.  Then "ready",
- * and the program waits for --seconds, or without it until stdin ends.
+ * where held is what would go with one instance, and is not on its cycle.  Then
+ * "ready", and the program waits for --seconds, or without it until stdin ends.
  *
  *      self       a ⟲                          ring5    a→b→c→d→e→a
  *      pair       a⇄b                          figure8  b⇄a⇄c
@@ -56,7 +56,7 @@ struct edge {
 static const struct shape {
     const char *name;
     int objects;           /* all of one instance */
-    int cycle, held;       /* on the cycle, and hanging off it */
+    int cycle, held;       /* on the cycle, and on none */
     int inner;             /* objects of the second cycle, or 0 */
     struct edge edges[16]; /* ended by from == to == -1, or by the end */
 } shapes[] = {
@@ -395,7 +395,8 @@ print_truth(const int *counts)
         if (!counts[s])
             continue;
         printf("shape %s instances %d objects-per-instance %d held %d\n",
-               shape->name, counts[s], shape->cycle, shape->held);
+               shape->name, counts[s], shape->cycle,
+               shape->held + shape->inner);
         if (shape->inner)
             printf("shape %s-inner instances %d objects-per-instance %d "
                    "held 0\n",
