@@ -170,10 +170,29 @@ refcount(const hk_type *type, const char *bytes)
                                            __ATOMIC_RELAXED);
 }
 
+/* Of an object whose header could not be read: from its record, which has to be
+   looked for. */
+static void
+find_type(struct scan_work *w)
+{
+    for (uint32_t slot = 1; slot < w->limit; slot++) {
+        const struct record *rec = registry_at(slot);
+
+        if ((uint64_t)(uintptr_t)registry_object(rec) == w->address &&
+            rec->state == RECORD_TRACKED) {
+            w->g.types[w->in_hand] = rec->type;
+            break;
+        }
+    }
+    w->g.nodes++;
+}
+
 /* Its references cannot be known, so whatever it refers to stays reachable. */
 static void
 skip(struct scan_work *w)
 {
+    if (!w->g.slots[w->in_hand])
+        find_type(w);
     if (!w->r->fault_type)
         w->r->fault_type = w->g.types[w->in_hand];
     graph_drop(&w->g, w->in_hand);
@@ -197,7 +216,7 @@ push_fields(struct graph *g, const hk_type *type, const char *bytes)
 static void
 read_references(struct scan_work *w, const hk_type *type, const char *bytes)
 {
-    if (reader_is_opaque(&w->reader, type))
+    if (w->reader.is_copy && reader_is_opaque(&w->reader, type))
         w->opaque++;
     else if (type->ref_count >= 0)
         push_fields(&w->g, type, bytes);
@@ -213,7 +232,10 @@ read_object(struct scan_work *w, const struct scan_item *item)
     uint64_t refs;
 
     w->in_hand = item->place;
+    w->address = item->address;
+    w->r->type = 0;
     w->r->progress++;
+    __asm__ volatile("" ::: "memory"); /* what follows may fault */
     if (w->is_plain && !find_record(w, item)) {
         w->g.nodes++;
         graph_drop(&w->g, item->place);
@@ -306,6 +328,7 @@ static inline void
 fetch_records(struct scan_work *w, const struct scan_batch *b)
 {
     w->is_fetching = 1;
+    w->r->type = 0;
     while (w->fetched < b->count) {
         const struct scan_item *item = &b->items[w->fetched++];
         const hk_object *header = (const hk_object *)(uintptr_t)item->address;

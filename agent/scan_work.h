@@ -66,6 +66,7 @@ struct scan_work {
     int is_fetching;    /* a fault is no object's */
     uint32_t opened;    /* places below have begun */
     uint32_t in_hand;   /* place */
+    uint64_t address;   /* of the object there */
     uint32_t is_ending; /* the map is done: extras */
 };
 

@@ -41,6 +41,9 @@ for kind in segv bus fpe ill trap abort endless exit _exit; do
     is_str "done culprit 1 good" "$(seen "$kind")" \
         "$kind in traverse: that object is skipped, its type named"
 done
+scan sealed
+is_str "done gone 1 good" "$(seen sealed)" \
+    "an object that cannot be read at all is skipped, its type named"
 for kind in none deep; do
     scan "$kind"
     is_str "done - 0 good" "$(seen "$kind")" "$kind: nobody to blame"

@@ -8,7 +8,8 @@
  * There is a lost cycle of two objects of the type "good", whatever else
  * happens.  The type "culprit" has one object; for the kinds that begin with
  * "size" it hangs off that cycle.  Its traverse, or its extra_size, does what
- * KIND says.  Prints "ready", waits until stdin ends, and tells whether
+ * KIND says; of "sealed" there is an object of the type "gone", whose page
+ * nobody may read.  Prints "ready", waits until stdin ends, and tells whether
  * anything has happened to this process.
  */
 #define _GNU_SOURCE 1
@@ -129,7 +130,7 @@ static const struct {
     {"fpe", fpe},   {"ill", ill},   {"trap", trap},   {"abort", abort},
     {"deep", deep}, {"endless", endless}, {"size-segv", segv},
     {"size-loop", loop}, {"exit", leave}, {"_exit", leave_now},
-    {"none", NULL},
+    {"sealed", NULL}, {"none", NULL},
 };
 
 static void
@@ -232,6 +233,18 @@ at_exit(void)
         ++*calls;
 }
 
+/* An object in a page of its own, which nobody may read then. */
+static void
+make_sealed(hk_type *type)
+{
+    void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    hk_init(page, type);
+    hk_track(page);
+    mprotect(page, 4096, PROT_NONE);
+}
+
 static void *
 map_empty_file(void)
 {
@@ -257,6 +270,8 @@ main(int argc, char **argv)
     hold_mutex();
     culprit = make(make_type("culprit", 0));
     lose_cycle(make_type("good", 1), is_size ? culprit : NULL);
+    if (strcmp(kind, "sealed") == 0)
+        make_sealed(make_type("gone", 0));
     puts("ready");
     fflush(stdout);
     while (getchar() != EOF)
